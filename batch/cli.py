@@ -1,0 +1,113 @@
+"""What the commands of the batch jobs call: sessions opened and closed, rows made plain."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+
+from batch.detect import detect
+from batch.explain import explain_incident, explain_moment, recent
+from batch.files import log_file
+from batch.job import JobError
+from batch.learn import learn
+from streaming.detection.collect import utc
+from streaming.incidents import Incident
+from streaming.session import spark_session
+from streaming.settings import Settings
+from streaming.thresholds import Limits, Rules
+
+Tell = Callable[[str], None]
+
+
+@contextmanager
+def session(settings: Settings, name: str) -> Iterator[SparkSession]:
+    """Open a Spark session for one command."""
+    spark = spark_session(settings, name)
+    spark.sparkContext.setLogLevel("OFF")
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+def detect_files(
+    settings: Settings,
+    paths: tuple[Path, ...],
+    baselines: str,
+    server: str | None,
+    allowed: tuple[str, ...],
+    tell: Tell,
+) -> list[dict[str, Any]]:
+    """Return the incidents of log files, most severe first, as `loglake detect` prints them.
+
+    Raises `FileNotFoundError` naming a log file or a baselines table that cannot be read.
+    """
+    files = [log_file(path, server) for path in paths]
+    rules = Rules(time_zone=settings.time_zone, allowed_clients=frozenset(allowed))
+    with session(settings, "loglake-detect") as spark:
+
+        def limits(traffic: DataFrame | None, troubles: DataFrame | None) -> Limits:
+            if baselines == "none":
+                return Limits(time_zone=rules.time_zone)
+            if baselines == "learn":
+                return learn(traffic, troubles, rules, tell=tell).limits(rules)
+            return stored_limits(spark, baselines, rules)
+
+        found = detect(spark, settings, files, rules, limits, tell)
+    rows = [plain(incident) for incident in found.incidents]
+    return sorted(rows, key=lambda row: (-row["peak_score"], row["opened_at"]))
+
+
+def stored_limits(spark: SparkSession, path: str, rules: Rules) -> Limits:
+    """Return the newest baselines of a Delta table.
+
+    Raises `FileNotFoundError` when there is no such table.
+    """
+    from batch.versions import newest
+
+    return Limits(newest(spark, path), rules.time_zone)
+
+
+def plain(incident: Incident) -> dict[str, Any]:
+    """Return an incident as one JSON object."""
+    peak = incident.peak
+    return {
+        "incident_id": incident.incident_id,
+        "kind": incident.kind,
+        "server": incident.server,
+        "entity": incident.entity,
+        "opened_at": utc(incident.opened_at).isoformat(),
+        "closed_at": None if incident.closed_at is None else utc(incident.closed_at).isoformat(),
+        "peak_score": peak.score,
+        "observed": peak.observed,
+        "expected": peak.expected,
+        "threshold": peak.threshold,
+        "basis": peak.basis,
+        "baseline_version": peak.version,
+        "evidence": list(incident.evidence),
+    }
+
+
+def explain(
+    settings: Settings,
+    incident_id: str | None,
+    server: str,
+    entity: str,
+    at: datetime | None,
+) -> dict[str, Any]:
+    """Return what `loglake explain` prints: an incident, a moment, or the newest incidents.
+
+    Raises `FileNotFoundError` when there is nothing to explain.
+    """
+    with session(settings, "loglake-explain") as spark:
+        try:
+            if incident_id:
+                return explain_incident(spark, settings, incident_id)
+            if at:
+                return explain_moment(spark, settings, server, entity, at)
+            return {"incidents": recent(spark, settings)}
+        except JobError as error:
+            raise FileNotFoundError(str(error)) from error

@@ -1,0 +1,131 @@
+"""The detector over log files, with no stack running."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from batch.files import LogFile, records
+from streaming import names
+from streaming.access_lines import parse_access
+from streaming.detection.collect import error_panes_of, panes_of
+from streaming.detection.errors import judge_errors
+from streaming.detection.judge import judge
+from streaming.detection.pane import Judgement
+from streaming.error_lines import parse_errors, stitch
+from streaming.error_panes import error_panes
+from streaming.incidents import Incident, merge
+from streaming.panes import traffic_panes
+from streaming.settings import Settings
+from streaming.thresholds import Limits, Rules
+
+_KEEP = StorageLevel.MEMORY_AND_DISK
+
+ACCESS_COLUMNS: Final = (
+    "event_time",
+    "server_address",
+    "client_address",
+    "url_path",
+    "http_route",
+    "http_response_status_code",
+    "http_response_body_size",
+    "http_server_request_duration",
+    "http_request_referrer",
+    "user_agent_original",
+)
+"""What panes are made of."""
+
+Learn = Callable[[DataFrame | None, DataFrame | None], Limits]
+"""Fits limits on traffic panes and error panes, either of which may be missing."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What came of a run: incidents, every judgement from 25 up, and lines read and refused."""
+
+    incidents: list[Incident]
+    judgements: list[Judgement]
+    lines: int
+    rejected: int
+
+
+def detect(
+    spark: SparkSession,
+    settings: Settings,
+    files: Iterable[LogFile],
+    rules: Rules,
+    learn: Learn,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Found:
+    """Judge log files as the streams would have; `tell` hears of progress."""
+    access, errors = _parsed(spark, settings, list(files))
+    # All that is kept in memory of a line; everything else is parsed for nothing.
+    access = access.select(*ACCESS_COLUMNS, "reason") if access is not None else None
+    lines = rejected = 0
+    traffic = troubles = None
+    for parsed in (access, errors):
+        if parsed is not None:
+            parsed.persist(_KEEP)
+            counts = parsed.agg(
+                F.count(F.lit(1)), F.count_if(F.col("reason").isNotNull())
+            ).collect()[0]
+            lines, rejected = lines + counts[0], rejected + counts[1]
+    tell(f"{lines} lines read, {rejected} of them in no known format")
+    if access is not None:
+        traffic = _traffic(access)
+        tell(f"{traffic.count()} windows of traffic")
+    if errors is not None:
+        accepted = errors.where(F.col("reason").isNull())
+        troubles = error_panes(accepted, fleet=_servers(accepted) > 1).persist(_KEEP)
+        tell(f"{troubles.count()} windows with errors")
+    limits = learn(traffic, troubles)
+    judgements = judge_all(traffic, troubles, limits, rules)
+    return Found(merge(judgements, end_of(traffic, troubles)), judgements, lines, rejected)
+
+
+def end_of(*panes: DataFrame | None) -> int:
+    """Epoch second at which the newest of these panes ends; 0 without any."""
+    newest = F.max(F.unix_seconds("window_start"))
+    ends = [frame.agg(newest).collect()[0][0] for frame in panes if frame is not None]
+    return max((end + names.WINDOW_SECONDS for end in ends if end is not None), default=0)
+
+
+def judge_all(
+    traffic: DataFrame | None, troubles: DataFrame | None, limits: Limits, rules: Rules
+) -> list[Judgement]:
+    """Judge traffic panes and error panes, either of which may be missing."""
+    found: list[Judgement] = []
+    if traffic is not None:
+        found.extend(judge(panes_of(traffic), limits, rules))
+    if troubles is not None:
+        found.extend(judge_errors(error_panes_of(troubles), limits, rules))
+    return found
+
+
+def _parsed(
+    spark: SparkSession, settings: Settings, files: list[LogFile]
+) -> tuple[DataFrame | None, DataFrame | None]:
+    of_access = [f for f in files if not f.errors]
+    of_errors = [f for f in files if f.errors]
+    access = errors = None
+    if of_access:
+        access = parse_access(records(spark, of_access), history_days=None)
+    if of_errors:
+        errors = parse_errors(
+            stitch(records(spark, of_errors)),
+            time_zones=settings.error_log_time_zones,
+            history_days=None,
+        )
+    return access, errors
+
+
+def _traffic(access: DataFrame) -> DataFrame:
+    accepted = access.where(F.col("reason").isNull())
+    return traffic_panes(accepted, fleet=_servers(accepted) > 1).persist(_KEEP)
+
+
+def _servers(accepted: DataFrame) -> int:
+    return accepted.select("server_address").distinct().count()

@@ -1,0 +1,151 @@
+"""Why an incident fired, or why none did, judged with the baseline as it stood at that time."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from batch.job import JobError
+from batch.versions import newest
+from streaming import names, tables
+from streaming.detection.collect import error_panes_of, panes_of, utc
+from streaming.detection.errors import judge_errors
+from streaming.detection.judge import WARM_UP, judge
+from streaming.detection.pane import Judgement
+from streaming.settings import Settings
+from streaming.tails import ALARM
+from streaming.thresholds import BASELINE, Limits, Rules
+
+AROUND: Final = 300
+"""Seconds on either side of a time that is asked about."""
+
+MOST: Final = 20
+_TIMES: Final = ("opened_at", "closed_at", "last_seen_at", "peak_at")
+
+
+def explain_incident(spark: SparkSession, settings: Settings, incident_id: str) -> dict[str, Any]:
+    """Return an incident, the judgements behind it, and what a clean past would have shown.
+
+    `incident_id` may be cut short. Raises `JobError` when none or several begin with it.
+    """
+    table = tables.read_table(spark, settings, names.INCIDENTS)
+    chosen = table.where(F.col("incident_id").startswith(incident_id))
+    found = [_readable(row.asDict()) for row in _with_seconds(chosen).limit(2).collect()]
+    if len(found) != 1:
+        what = "no incident begins" if not found else "several incidents begin"
+        raise JobError(f"{what} with {incident_id}; see `loglake explain` without arguments")
+    row = found[0]
+    moment = datetime.fromisoformat(row["peak_at"])
+    judged = explain_moment(spark, settings, row["server_address"], row["entity"], moment)
+    same = [j for j in judged["judgements"] if j["kind"] == row["kind"]]
+    return {
+        "incident": row,
+        "baseline": judged["baseline"],
+        "judgements": same,
+        "sentence": _sentence(row),
+    }
+
+
+def explain_moment(
+    spark: SparkSession, settings: Settings, server: str, entity: str, at: datetime
+) -> dict[str, Any]:
+    """Return every judgement about an entity around a time, the harmless ones too.
+
+    The baselines are those that were the newest at that time. Raises `JobError` when the lake
+    holds nothing of that time.
+    """
+    middle = int(at.timestamp())
+    rows = newest(spark, settings.table(names.BASELINES), at)
+    limits = Limits(rows, settings.time_zone)
+    rules = Rules(time_zone=settings.time_zone, keep_from=0.0)
+    traffic = list(panes_of(_around(spark, settings, names.TRAFFIC_PANES, server, middle)))
+    troubles = list(error_panes_of(_around(spark, settings, names.ERROR_PANES, server, middle)))
+    judgements = [*judge(traffic, limits, rules), *judge_errors(troubles, limits, rules)]
+    if not traffic and not troubles:
+        raise JobError(f"the lake holds nothing of {server} around {at:%Y-%m-%d %H:%M:%S} UTC")
+    near = [
+        j
+        for j in judgements
+        if abs(j.second - middle) <= AROUND and (not entity or j.entity == entity)
+    ]
+    best: dict[tuple[str, str], Judgement] = {}
+    for j in near:
+        known = best.get((j.kind, j.entity))
+        if known is None or j.score > known.score:
+            best[j.kind, j.entity] = j
+    ranked = sorted(best.values(), key=lambda j: -j.score)[:MOST]
+    return {
+        "baseline": {
+            "version": limits.version,
+            "rows": len(rows),
+        },
+        "judgements": [_judgement(j, Rules()) for j in ranked],
+    }
+
+
+def recent(spark: SparkSession, settings: Settings, most: int = MOST) -> list[dict[str, Any]]:
+    """Return the newest incidents."""
+    table = tables.read_table(spark, settings, names.INCIDENTS)
+    rows = _with_seconds(table.orderBy(F.desc("opened_at")).limit(most)).collect()
+    return [_readable(row.asDict()) for row in rows]
+
+
+def _with_seconds(incidents: DataFrame) -> DataFrame:
+    # A collected timestamp is local time without a zone; an epoch second is not.
+    return incidents.withColumns({name: F.unix_seconds(name) for name in _TIMES})
+
+
+def _readable(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: utc(value).isoformat() if name in _TIMES and value is not None else value
+        for name, value in row.items()
+    }
+
+
+def _around(
+    spark: SparkSession, settings: Settings, table: str, server: str, middle: int
+) -> DataFrame:
+    """The panes of a server that verdicts about a time depend on, and the minutes after it."""
+    start, end = utc(middle - AROUND - WARM_UP), utc(middle + AROUND)
+    return tables.read_table(spark, settings, table).where(
+        F.col("event_date").between(start.date(), end.date())
+        & F.col("window_start").between(start, end)
+        & (F.col("server_address") == server)
+    )
+
+
+def _judgement(judgement: Judgement, rules: Rules) -> dict[str, Any]:
+    alarm = judgement.score >= ALARM
+    lacking = judgement.threshold - judgement.observed
+    verdict = "alarm" if alarm else "near miss" if judgement.score >= rules.keep_from else "usual"
+    held = not alarm and lacking <= 0 and judgement.kind != "traffic_drop"
+    return {
+        "kind": judgement.kind,
+        "server": judgement.server,
+        "entity": judgement.entity,
+        "window_start": utc(judgement.second).isoformat(),
+        "horizon_s": judgement.horizon_s,
+        "observed": judgement.observed,
+        "expected": judgement.expected,
+        "threshold": judgement.threshold,
+        "score": judgement.score,
+        "basis": judgement.basis,
+        "baseline_version": judgement.version,
+        "verdict": f"{verdict}, held back by a floor or an exemption" if held else verdict,
+        "evidence": list(judgement.evidence),
+    }
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    against = (
+        f"baseline version {row['baseline_version']}"
+        if row["basis"] == BASELINE
+        else "a fixed floor, there being no baseline yet"
+    )
+    about = f" about {row['entity']}" if row["entity"] else ""
+    return (
+        f"{row['kind']} on {row['server_address']}{about}: {row['observed']:g} observed at its "
+        f"peak, {row['expected']:g} expected, alarm from {row['threshold']:g} by {against}; "
+        f"score {row['peak_score']:g}"
+    )

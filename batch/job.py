@@ -1,0 +1,118 @@
+"""What every batch job needs: a lock, a Spark session, and a word to Dagster if Dagster started it.
+
+with job(settings, "reconcile") as run:
+    ... run.spark ...
+    run.report({"windows": 12})
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster_pipes
+from pyspark.sql import SparkSession
+
+from streaming.lock import exclusive
+from streaming.session import spark_session
+from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+class JobError(RuntimeError):
+    """A batch job cannot run; one sentence for a person."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """An asset check that a job evaluated; `asset` is the key as `lake/access_logs`."""
+
+    asset: str
+    name: str
+    passed: bool
+    description: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A running batch job."""
+
+    spark: SparkSession
+    pipes: dagster_pipes.PipesContext | None
+
+    def report(self, metadata: Mapping[str, Any], checks: tuple[Check, ...] = ()) -> None:
+        """Tell Dagster the figures of this run, once; nothing happens without Dagster."""
+        if self.pipes is None:
+            return
+        for check in checks:
+            self.pipes.report_asset_check(
+                asset_key=check.asset,
+                check_name=check.name,
+                passed=check.passed,
+                metadata={"why": check.description, **check.metadata},
+            )
+        if not self.pipes.is_asset_step:
+            return
+        for key in self.pipes.asset_keys:
+            self.pipes.report_asset_materialization(asset_key=key, metadata=dict(metadata))
+
+
+@contextlib.contextmanager
+def job(settings: Settings, name: str) -> Iterator[Job]:
+    """Run a job that must not run twice at once under one home.
+
+    It ends when the Dagster run that started it ends, however that dies. SIGTERM needs no handler:
+    the JVM ends with this process, Delta commits whole or not at all, and points are overwritten.
+    Raises `JobError` when the same job runs already.
+    """
+    with _only_one(settings, name), _pipes() as pipes:
+        spark = spark_session(settings, f"loglake-{name}")
+        spark.sparkContext.setLogLevel("WARN")
+        try:
+            yield Job(spark, pipes)
+        finally:
+            spark.stop()
+
+
+def main(work: Callable[[Settings], object]) -> None:
+    """Run `work` as a program: exit 1 with one sentence after an expected failure."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    try:
+        work(Settings())
+    except (ConnectionError, FileNotFoundError, RuntimeError, ValueError) as error:
+        log.error("%s", error)
+        sys.exit(1)
+
+
+@contextlib.contextmanager
+def _pipes() -> Iterator[dagster_pipes.PipesContext | None]:
+    if not dagster_pipes.PipesEnvVarParamsLoader().is_dagster_pipes_process():
+        yield None
+        return
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    with dagster_pipes.open_dagster_pipes() as context:
+        yield context
+
+
+def _end_with_parent() -> None:
+    # Dagster's run holds the other end of standard input and never writes to it.
+    sys.stdin.buffer.read()
+    log.error("the Dagster run that started this job is gone; the job ends")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _only_one(settings: Settings, name: str) -> contextlib.AbstractContextManager[None]:
+    return exclusive(
+        settings.run_dir / "batch" / f"{name}.lock",
+        JobError(f"{name} already runs under {settings.home}; wait until it is done"),
+    )

@@ -1,0 +1,106 @@
+"""Keeps the panes equal to the lake where the live queries do not: old, late and imported lines."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from streaming import metrics, names, tables
+from streaming.detection import store
+from streaming.error_panes import error_panes
+from streaming.panes import traffic_panes
+from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
+
+QUERY: Final = "panes"
+WHOLE_DAY: Final = 500
+"""From this many windows of a day on, the day is made anew as a whole."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A log table, its panes, and the function between them."""
+
+    logs: str
+    panes: str
+    aggregate: Callable[[DataFrame], DataFrame]
+
+
+SOURCES: Final = (
+    Source(names.ACCESS_LOGS, names.TRAFFIC_PANES, traffic_panes),
+    Source(names.ERROR_LOGS, names.ERROR_PANES, error_panes),
+)
+
+
+def refresh(spark: SparkSession, settings: Settings, *, full: bool = False) -> int:
+    """Recompute the panes of windows that got lines too late for the live queries.
+
+    With `full`, those of every window. Returns how many windows were recomputed.
+    """
+    done = 0
+    for source in SOURCES:
+        tables.ensure_table(spark, settings, source.logs)
+        tables.ensure_table(spark, settings, source.panes)
+        if full:
+            logs = tables.read_table(spark, settings, source.logs)
+            starts = _windows(logs)
+            _recompute(spark, settings, source, starts)
+            done += len(starts)
+        else:
+            done += _late(spark, settings, source)
+    return done
+
+
+def _late(spark: SparkSession, settings: Settings, source: Source) -> int:
+    """Follow the log table with a checkpoint of its own."""
+    touched: set[int] = set()
+    delay = F.unix_seconds("ingested_at") - F.unix_seconds("event_time")
+
+    def collect(batch: DataFrame, _batch_id: int) -> None:
+        starts = _windows(batch.where(delay > metrics.RECENT_SECONDS))
+        _recompute(spark, settings, source, starts)
+        touched.update(starts)
+
+    appended = tables.stream_appends(spark, settings, source.logs)
+    query = (
+        appended.writeStream.queryName(f"{QUERY}-{source.logs}")
+        .option("checkpointLocation", settings.checkpoint(QUERY, source.logs))
+        .trigger(availableNow=True)
+        .foreachBatch(collect)
+        .start()
+    )
+    query.awaitTermination()
+    return len(touched)
+
+
+def _windows(logs: DataFrame) -> list[int]:
+    starts = logs.select(metrics.window_second("event_time").alias("start")).distinct()
+    return sorted(row["start"] for row in starts.collect())
+
+
+def _recompute(spark: SparkSession, settings: Settings, source: Source, starts: list[int]) -> None:
+    for day, group in groupby(starts, key=lambda s: store.utc_date(s)):
+        windows = list(group)
+        logs = tables.read_table(spark, settings, source.logs)
+        if len(windows) < WHOLE_DAY:
+            panes = source.aggregate(metrics.in_windows(logs, windows))
+            store.replace_windows(settings, source.panes, panes, windows)
+        else:
+            _recompute_day(settings, source, logs, day)
+        log.info("%s: %d windows of %s", source.panes, len(windows), day)
+
+
+def _recompute_day(settings: Settings, source: Source, logs: DataFrame, day: date) -> None:
+    panes = source.aggregate(logs.where(F.col("event_date") == F.lit(day)))
+    store.replace_where(settings, source.panes, panes, f"event_date = DATE'{day.isoformat()}'")
+
+
+def period(panes: DataFrame, since: datetime) -> DataFrame:
+    """Return the panes from `since` on."""
+    return panes.where((F.col("event_date") >= since.date()) & (F.col("window_start") >= since))

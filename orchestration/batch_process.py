@@ -1,0 +1,81 @@
+"""A batch job as a process of its own, through Dagster Pipes.
+
+Dagster's `PipesSubprocessClient` interrupts the child, waits, and then leaves it running. This one
+ends it in every case: SIGTERM, later SIGKILL, and a pipe on its standard input whose end tells the
+child that the run is gone even when the run was killed.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration.resources import Loglake
+from streaming.settings import CHECKOUT
+
+TERMINATION_SECONDS = 30
+
+
+def run_batch(
+    context: dg.AssetExecutionContext, loglake: Loglake, module: str, *arguments: str
+) -> dg.MaterializeResult[None]:
+    """Run `python -m module arguments` as the materialisation of an asset.
+
+    Raises `dagster.Failure` unless it exits 0; its log is the standard error of the step.
+    """
+    return _run(context, loglake, module, *arguments).get_materialize_result()
+
+
+def check_batch(
+    context: dg.AssetCheckExecutionContext, loglake: Loglake, module: str, *arguments: str
+) -> Iterator[dg.AssetCheckResult]:
+    """Run `python -m module arguments` and yield the checks that it evaluated."""
+    for result in _run(context, loglake, module, *arguments).get_results():
+        if isinstance(result, dg.AssetCheckResult):
+            yield result
+
+
+def _run(
+    context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext,
+    loglake: Loglake,
+    module: str,
+    *arguments: str,
+) -> dg.PipesClientCompletedInvocation:
+    with dg.open_pipes_session(
+        context=context,  # type: ignore[arg-type]  # a check's context serves as well
+        context_injector=dg.PipesTempFileContextInjector(),
+        message_reader=dg.PipesTempFileMessageReader(),
+    ) as session:
+        process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdin=subprocess.PIPE,
+            cwd=CHECKOUT,
+            env={
+                **os.environ,
+                **loglake.settings.environment(),
+                **session.get_bootstrap_env_vars(),
+            },
+        )
+        try:
+            status = process.wait()
+        finally:
+            _end(process)
+        if status != 0:
+            raise dg.Failure(
+                f"{module} ended with status {status}; the log of this step (stderr) says why"
+            )
+    return dg.PipesClientCompletedInvocation(session)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(TERMINATION_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdin:
+        process.stdin.close()

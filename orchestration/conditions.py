@@ -1,0 +1,34 @@
+"""Why a batch job should not run now."""
+
+import dagster as dg
+
+from orchestration import keys
+from orchestration.health import utc_now
+from streaming import names
+
+LOGS = (names.ACCESS_LOGS, names.ERROR_LOGS)
+
+WAITING = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+)
+
+
+def why_stale(instance: dg.DagsterInstance, *, minutes: float, job: str) -> str | None:
+    """Return why `job` has no fresh input, or already runs; None if it may run."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=list(WAITING)), limit=1)
+    if runs:
+        return f"The last run of {job} is not done yet ({runs[0].run_id[:8]})."
+    ages = [age for table in LOGS if (age := _age_minutes(instance, table)) is not None]
+    if not ages:
+        return "The lake is empty: no stream reported a commit to it."
+    if min(ages) > minutes:
+        return f"The lake is stale: the last lines were committed {min(ages):.0f} minutes ago."
+    return None
+
+
+def _age_minutes(instance: dg.DagsterInstance, table: str) -> float | None:
+    event = instance.get_latest_materialization_event(keys.table(table))
+    return None if event is None else (utc_now().timestamp() - event.timestamp) / 60

@@ -1,0 +1,1 @@
+"""Everything that Dagster shows, by topic; the same file names in each."""

@@ -1,0 +1,61 @@
+"""What is normal at this hour of the week, and whether the detector is any good at it."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration import keys
+from orchestration.batch_process import run_batch
+from orchestration.defs.upkeep.assets import POOL, RETRY
+from orchestration.resources import Loglake
+from streaming import names
+
+PANES = keys.table(names.TRAFFIC_PANES)
+
+
+class Extent(dg.Config):
+    """How much history is learnt from: all of it, or what came since the last time."""
+
+    full: bool = False
+
+
+@dg.asset(
+    key=keys.table(names.BASELINES),
+    deps=[PANES],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "backtest_gate",
+            asset=keys.table(names.BASELINES),
+            description="The new version finds injected attacks at least as well as the one "
+            "before, without more false alarms; otherwise it is held back.",
+        )
+    ],
+    group_name="baselines",
+    kinds={"spark", "deltalake"},
+    owners=["team:detection"],
+    pool=POOL,
+    retry_policy=RETRY,
+)
+def baselines(
+    context: dg.AssetExecutionContext, config: Extent, loglake: Loglake
+) -> Iterator[dg.MaterializeResult[None]]:
+    """Learn centre, spread and thresholds per server, metric and hour of the week.
+
+    The streams read the newest version back without a restart; they judge by fixed limits until a
+    baseline is `provisional`.
+    """
+    yield run_batch(context, loglake, "batch.baselines", *(["--full"] if config.full else []))
+
+
+@dg.asset(
+    key=keys.job("backtest"),
+    deps=[keys.table(names.BASELINES), PANES, keys.table(names.INCIDENTS)],
+    group_name="baselines",
+    kinds={"spark"},
+    owners=["team:detection"],
+    pool=POOL,
+    retry_policy=RETRY,
+)
+def backtest(context: dg.AssetExecutionContext, loglake: Loglake) -> dg.MaterializeResult[None]:
+    """Judge the past again: what would have been found, and what was a false alarm."""
+    return run_batch(context, loglake, "batch.backtest")

@@ -1,0 +1,36 @@
+"""The Delta tables that the streams append to; a sensor reports every commit of theirs."""
+
+import dagster as dg
+
+from orchestration import keys
+from streaming import names
+
+TABLES = {
+    names.ACCESS_LOGS: "Every request, exactly once: the truth that all figures come from.",
+    names.ERROR_LOGS: "Every error message, exactly once, with its pattern and category.",
+    names.REJECTED_LINES: "Lines that are no valid record, with the reason; nothing is dropped.",
+    names.TRAFFIC_PANES: (
+        "Final 10-second aggregates per server, with what baselines and the detector need."
+    ),
+    names.INCIDENTS: "What the detector found: observed, expected, threshold, evidence.",
+}
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """One asset per table."""
+    return dg.Definitions(
+        assets=[
+            dg.AssetSpec(
+                keys.table(name),
+                deps=keys.writers(keys.table(name)),
+                group_name="lake",
+                kinds={"deltalake"},
+                owners=["team:platform"],
+                tags={"loglake/external": "true"},
+                description=text,
+                metadata={"dagster/table_name": name},
+            )
+            for name, text in TABLES.items()
+        ]
+    )

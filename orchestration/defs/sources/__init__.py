@@ -1,0 +1,1 @@
+"""Where lines come from: nginx, Flume, Kafka. Outside Dagster."""

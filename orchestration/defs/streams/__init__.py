@@ -1,0 +1,1 @@
+"""The two stream applications: ensured, observed, healed."""

@@ -1,0 +1,1 @@
+"""Sub-commands of `loglake`: each module here has a click command or group in `COMMANDS`."""

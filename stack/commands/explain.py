@@ -1,0 +1,77 @@
+"""`loglake explain`: why an incident fired, or why none did."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from stack.errors import StackError
+from streaming import names
+from streaming.settings import Settings
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
+
+
+@click.command("explain")
+@click.argument("incident_id", required=False)
+@click.option("--server", help="Server that is asked about; `*` is the fleet.")
+@click.option("--entity", default="", help="Client, route or category; default: all.")
+@click.option("--at", help="Time in ISO 8601, UTC unless it names a zone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+def explain_command(
+    settings: Settings,
+    incident_id: str | None,
+    server: str | None,
+    entity: str,
+    at: str | None,
+    as_json: bool,
+) -> None:
+    """Say why an incident fired, or what was thought of an entity at some time.
+
+    Without arguments the newest incidents are listed.
+    """
+    from batch.cli import explain
+
+    moment = _moment(at)
+    if moment and incident_id:
+        raise StackError("name either an incident or a time, not both")
+    with errors.status("Starting Spark …"):
+        found = explain(settings, incident_id, server or names.FLEET, entity, moment)
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    if "sentence" in found:
+        console.print(found["sentence"])
+        for line in found["incident"]["evidence"]:
+            console.print(f"  {line}", markup=False)
+    rows = found.get("judgements") or found.get("incidents") or []
+    console.print(_table(rows) if rows else "Nothing to tell of that time.")
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise StackError(f"{text}: no time in ISO 8601, such as 2026-01-31T14:03") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table(box=None, header_style="bold")
+    skipped = ("evidence", "horizon_s", "last_seen_at", "peak_at")
+    columns = [name for name in rows[0] if name not in skipped]
+    for name in columns:
+        table.add_column(name)
+    for row in rows:
+        table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
+    return table
+
+
+COMMANDS = (explain_command,)

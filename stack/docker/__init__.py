@@ -1,0 +1,1 @@
+"""The images of stack/compose.yaml: what they hold, and what a container of them runs."""

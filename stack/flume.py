@@ -1,0 +1,79 @@
+"""The Flume agents and the collector: their configuration and their commands."""
+
+from pathlib import Path
+from typing import Final
+
+from stack.kafka import RECORD_BYTES
+from stack.render import render, write
+from stack.setup import flume_classes, java
+from streaming import names
+from streaming.settings import CHECKOUT, Settings
+
+COLLECTOR: Final = "collector"
+# Short-lived compilation and one collector thread: four JVMs share the machine with Spark.
+_JVM: Final = (
+    "-Djava.awt.headless=true",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Xms32m",
+)
+_AGENT_HEAP: Final = "-Xmx160m"
+_COLLECTOR_HEAP: Final = "-Xmx320m"
+
+
+def agent_command(settings: Settings, server: str) -> tuple[str, ...]:
+    """Command of the agent that tails one nginx server."""
+    home = _home(settings, server)
+    position = str(home / "position.json")
+    main = (_AGENT_HEAP, *_classpath(settings), "loglake.TaildirAgent", position)
+    return (java(), *_JVM, *main, *_arguments(home))
+
+
+def collector_command(settings: Settings) -> tuple[str, ...]:
+    """Command of the collector."""
+    main = (_COLLECTOR_HEAP, *_classpath(settings), "org.apache.flume.node.Application")
+    return (java(), *_JVM, *main, *_arguments(_home(settings, COLLECTOR)))
+
+
+def write_agent(settings: Settings, server: str) -> Path:
+    """Render the configuration of an agent."""
+    text = render(
+        "flume/agents/agent.conf.j2",
+        server=server,
+        home=_home(settings, server),
+        logs=settings.home / "nginx" / server,
+        host=settings.flume_host,
+        port=settings.flume_port,
+        # One byte more than is taken: a cut line is still refused as oversized.
+        line_bytes=names.MAX_LINE_BYTES + 1,
+    )
+    return write(_home(settings, server) / "flume.conf", text)
+
+
+def write_collector(settings: Settings) -> Path:
+    """Render the configuration of the collector."""
+    text = render(
+        "flume/collector/collector.conf.j2",
+        home=_home(settings, COLLECTOR),
+        bind=settings.bind_address,
+        port=settings.flume_port,
+        kafka=settings.kafka,
+        topic_access=names.TOPIC_ACCESS,
+        topic_errors=names.TOPIC_ERRORS,
+        record_bytes=RECORD_BYTES,
+    )
+    return write(_home(settings, COLLECTOR) / "flume.conf", text)
+
+
+def _home(settings: Settings, agent: str) -> Path:
+    return settings.home / "flume" / agent
+
+
+def _classpath(settings: Settings) -> tuple[str, ...]:
+    log4j = f"-Dlog4j2.configurationFile={CHECKOUT / 'flume' / 'log4j2.xml'}"
+    return (log4j, "-cp", f"{flume_classes(settings)}:{settings.jars('flume')}/*")
+
+
+def _arguments(home: Path) -> tuple[str, ...]:
+    return ("--name", "agent", "--conf-file", str(home / "flume.conf"), "--no-reload-conf")

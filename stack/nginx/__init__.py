@@ -1,0 +1,1 @@
+"""The nginx servers of the demo, one configuration each."""

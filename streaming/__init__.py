@@ -1,0 +1,1 @@
+"""The pure DataFrame functions and the two stream applications."""

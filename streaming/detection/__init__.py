@@ -1,0 +1,1 @@
+"""Judging panes: the rules, their thresholds and what they say."""

@@ -1,0 +1,209 @@
+"""Rules about one client of one server: `ip_spike` and `path_scan`. No Spark import."""
+
+import re
+from collections import Counter, deque
+from collections.abc import Iterator
+from typing import Final
+
+from streaming import names, thresholds
+from streaming.detection.pane import Judgement, Misser, Pane, judgement, stretched
+from streaming.thresholds import Limit, Limits, Rules
+
+FAST: Final = 2 * names.WINDOW_SECONDS
+"""Two panes hold any ten seconds whole."""
+MINUTE: Final = 60
+SLOW: Final = 1800
+
+MIN_LOAD: Final = 3
+"""Windows in which a client loads a server less than this do not count towards a spike."""
+
+MIN_PEERS: Final = 10
+"""With fewer clients there is no crowd to be compared with."""
+
+_CRAWLER: Final = re.compile(thresholds.CRAWLERS)
+
+
+class Spikes:
+    """One server's clients of the last minute."""
+
+    def __init__(self) -> None:
+        self._loads: dict[str, deque[tuple[int, int]]] = {}
+
+    def judge(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement]:
+        """Judge each client's load of 20 s and of 60 s against his server's clients.
+
+        Load is requests of any status less the parts of pages (see `streaming.panes`).
+        """
+        limit = limits.get(pane.server, thresholds.CLIENT_LOAD, pane.second)
+        self._forget(pane.second)
+        middle = _middle_load(pane)
+        for client in pane.heavy:
+            if client.load < MIN_LOAD or client.client in rules.allowed_clients:
+                continue
+            loads = self._loads.setdefault(client.client, deque())
+            loads.append((pane.second, client.load))
+            fast = sum(load for second, load in loads if second > pane.second - FAST)
+            minute = sum(load for _, load in loads)
+            others = (pane.load - client.load) / max(pane.clients - 1, 1)
+            floor = limit.upper if limit else rules.spike_floor
+            expected = min(2 * others, floor / 2)
+            if limit and limit.learned:
+                expected = limit.expected
+            threshold = stretched(expected, floor, rules)
+            factor = 1.0
+            if minute / rules.spike_minute > fast:
+                factor, fast = rules.spike_minute, minute
+            found = judgement(
+                "ip_spike",
+                pane.server,
+                client.client,
+                pane.second,
+                FAST if factor == 1 else MINUTE,
+                observed=fast,
+                expected=expected * factor,
+                threshold=threshold * factor,
+                limit=limit,
+                rules=rules,
+                evidence=client.paths,
+                gate=bool(limit and limit.learned) or client.load >= rules.spike_peers * middle,
+            )
+            if found:
+                yield found
+
+    def _forget(self, second: int) -> None:
+        for client in [c for c, loads in self._loads.items() if _expire(loads, second - MINUTE)]:
+            del self._loads[client]
+
+
+def _middle_load(pane: Pane) -> int:
+    """The median load of a pane's clients; 0 where few do, or where it lies below the list."""
+    middle = pane.clients // 2
+    few = pane.clients < MIN_PEERS or middle >= len(pane.heavy)
+    return 0 if few else sorted((c.load for c in pane.heavy), reverse=True)[middle]
+
+
+def _expire(loads: deque[tuple[int, int]], until: int) -> bool:
+    while loads and loads[0][0] <= until:
+        loads.popleft()
+    return not loads
+
+
+class _History:
+    """One client's missing paths of the last half hour."""
+
+    __slots__ = ("counts", "missed", "panes", "requests", "uncounted")
+
+    def __init__(self) -> None:
+        self.panes: deque[tuple[int, Misser]] = deque()
+        self.counts: Counter[str] = Counter()
+        self.missed = self.requests = self.uncounted = 0
+
+    def add(self, second: int, seen: Misser) -> None:
+        self.panes.append((second, seen))
+        self.counts.update(seen.paths)
+        self.missed += seen.missed
+        self.requests += seen.requests
+        self.uncounted += seen.uncounted
+
+    def expire(self, until: int) -> bool:
+        while self.panes and self.panes[0][0] <= until:
+            _, seen = self.panes.popleft()
+            for path in seen.paths:
+                if self.counts[path] == 1:
+                    del self.counts[path]
+                else:
+                    self.counts[path] -= 1
+            self.missed -= seen.missed
+            self.requests -= seen.requests
+            self.uncounted -= seen.uncounted
+        return not self.panes
+
+    def distinct(self, since: int) -> int:
+        recent = [seen for second, seen in self.panes if second > since]
+        paths = {path for seen in recent for path in seen.paths}
+        return len(paths) + sum(seen.uncounted for seen in recent)
+
+
+class Scans:
+    """One server's missing paths of the last half hour, by client and by path."""
+
+    def __init__(self) -> None:
+        self._clients: dict[str, _History] = {}
+        self._votes: dict[str, deque[tuple[int, int, tuple[int, ...]]]] = {}
+
+    def judge(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement]:
+        """Judge each client's distinct missing paths of 20 s and of 30 min.
+
+        Paths that ordinary clients miss too are a broken link, and left out.
+        """
+        self._remember(pane)
+        fast = limits.get(pane.server, thresholds.CLIENT_MISSES, pane.second)
+        slow = limits.get(pane.server, thresholds.CLIENT_MISSES_SLOW, pane.second)
+        for misser in pane.missers:
+            if misser.client in rules.allowed_clients:
+                continue
+            own = tuple(p for p in misser.paths if not self._broken(p, rules))
+            if not own and not misser.uncounted:
+                continue
+            history = self._clients.setdefault(misser.client, _History())
+            history.add(pane.second, misser._replace(paths=own))
+            found = _judge_scan(pane, misser.client, history, fast, slow, rules)
+            if found:
+                yield found
+
+    def _remember(self, pane: Pane) -> None:
+        until = pane.second - SLOW
+        for client in [c for c, history in self._clients.items() if history.expire(until)]:
+            del self._clients[client]
+        for path in [p for p, votes in self._votes.items() if _expired(votes, until)]:
+            del self._votes[path]
+        for shared in pane.shared:
+            votes = self._votes.setdefault(shared.path, deque())
+            votes.append((pane.second, shared.clients, shared.voters))
+
+    def _broken(self, path: str, rules: Rules) -> bool:
+        votes = self._votes.get(path, ())
+        if not votes:
+            return False
+        most = max(clients for _, clients, _ in votes)
+        voters = {voter for _, _, some in votes for voter in some}
+        return max(most, len(voters)) >= rules.shared_voters
+
+
+def _expired(votes: deque[tuple[int, int, tuple[int, ...]]], until: int) -> bool:
+    while votes and votes[0][0] <= until:
+        votes.popleft()
+    return not votes
+
+
+def _judge_scan(
+    pane: Pane,
+    client: str,
+    history: _History,
+    fast: Limit | None,
+    slow: Limit | None,
+    rules: Rules,
+) -> Judgement | None:
+    quick, patient = history.distinct(pane.second - FAST), len(history.counts) + history.uncounted
+    fast_limit = fast.upper if fast else rules.scan_fast
+    slow_limit = slow.upper if slow else rules.scan_slow
+    is_slow = (
+        patient / slow_limit > quick / fast_limit
+        and history.missed >= rules.scan_miss_share * history.requests
+    )
+    limit, floor = (slow, slow_limit) if is_slow else (fast, fast_limit)
+    expected = limit.expected if limit and limit.learned else 0.0
+    return judgement(
+        "path_scan",
+        pane.server,
+        client,
+        pane.second,
+        SLOW if is_slow else FAST,
+        observed=patient if is_slow else quick,
+        expected=expected,
+        threshold=stretched(expected, floor, rules),
+        limit=limit,
+        rules=rules,
+        evidence=tuple(sorted(history.counts)[:5]),
+        gate=not _CRAWLER.match(client),
+    )

@@ -1,0 +1,244 @@
+"""Rules about a server: flood, drop, error surge, latency surge. No Spark import."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from math import log
+from typing import Final
+
+from streaming import names, thresholds
+from streaming.detection.pane import (
+    FIRST_LATENCY,
+    PER_DOUBLING,
+    Judgement,
+    Pane,
+    judgement,
+    stretched,
+)
+from streaming.tails import surprise, upper_threshold
+from streaming.thresholds import Limit, Limits, Rules
+
+STEP: Final = names.WINDOW_SECONDS
+MINUTE: Final = 60
+SILENCE: Final = 120
+FIVE_MINUTES: Final = 300
+SLOW: Final = 1800
+
+KNOWN_PANES: Final = 30
+"""A server watched for less than five minutes has no usual rate."""
+
+_ONE: Final = surprise(1)
+
+
+class Server:
+    """One server's panes of the last half hour; windows without requests are panes too."""
+
+    def __init__(self) -> None:
+        self._panes: deque[Pane] = deque(maxlen=SLOW // STEP)
+        self._routes: dict[str, deque[tuple[int, int, int]]] = {}
+
+    def judge(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement]:
+        """Judge one pane; every window of the server must come, in order."""
+        self._panes.append(pane)
+        for found in (
+            self._flood(pane, limits, rules),
+            self._drop(pane, limits, rules),
+            self._latency(pane, limits, rules),
+            *self._errors(pane, limits, rules),
+        ):
+            if found:
+                yield found
+
+    def _last(self, seconds: int, before: int = 0) -> list[Pane]:
+        stop = len(self._panes) - before // STEP
+        start = max(0, stop - seconds // STEP)
+        return [self._panes[i] for i in range(start, max(stop, 0))]
+
+    def _usual(self, before: int) -> float | None:
+        """Requests per minute of the half hour that ended `before` s ago; None if unknown."""
+        panes = self._last(SLOW - before, before)
+        if len(panes) < KNOWN_PANES:
+            return None
+        return sum(p.requests for p in panes) * MINUTE / (len(panes) * STEP)
+
+    def _flood(self, pane: Pane, limits: Limits, rules: Rules) -> Judgement | None:
+        """Judge a minute's requests that no single client explains."""
+        limit = limits.get(pane.server, thresholds.REQUEST_RATE, pane.second)
+        minute = self._last(MINUTE)
+        observed = sum(p.requests for p in minute)
+        if limit and limit.learned:
+            expected, floor = limit.expected, limit.upper
+        elif observed < rules.flood_requests / 2:
+            return None
+        else:
+            usual = self._usual(MINUTE)
+            if usual is None:
+                return None
+            expected = usual
+            floor = max(rules.flood_requests, rules.flood_factor * expected)
+        threshold = stretched(expected, floor, rules)
+        if observed < expected or not pane.requests:
+            return None
+        lone = sum(p.heavy[0].requests for p in minute if p.heavy)
+        crowd = max(p.clients for p in minute)
+        return judgement(
+            "server_flood",
+            pane.server,
+            "",
+            pane.second,
+            MINUTE,
+            observed=observed,
+            expected=expected,
+            threshold=threshold,
+            limit=limit,
+            rules=rules,
+            evidence=tuple(f"{c.requests} × {c.client}" for c in pane.heavy[:5]),
+            gate=crowd >= rules.flood_clients and observed - lone >= threshold,
+        )
+
+    def _drop(self, pane: Pane, limits: Limits, rules: Rules) -> Judgement | None:
+        """Judge a minute with far fewer requests than the hour of week has, silence included."""
+        limit = limits.get(pane.server, thresholds.REQUEST_RATE, pane.second)
+        if limit and limit.learned:
+            if limit.lower is None:
+                return None
+            observed = sum(p.requests for p in self._last(MINUTE))
+            expected = limit.expected
+            floor, gate = min(limit.lower, rules.drop_share * expected), True
+        else:
+            observed = sum(p.requests for p in self._last(SILENCE))
+            if observed or len(self._panes) < SLOW // STEP:
+                return None
+            expected = (self._usual(SILENCE) or 0.0) * SILENCE / MINUTE
+            if expected < rules.drop_minute:
+                return None
+            floor, gate = rules.drop_share * expected, self._steady(rules)
+        if observed >= expected:
+            return None
+        return judgement(
+            "traffic_drop",
+            pane.server,
+            "",
+            pane.second,
+            MINUTE if limit and limit.learned else SILENCE,
+            observed=observed,
+            expected=expected,
+            threshold=stretched(expected, floor, rules),
+            limit=limit,
+            rules=rules,
+            gate=gate,
+        )
+
+    def _steady(self, rules: Rules) -> bool:
+        before = [p.requests for p in self._last(SLOW - SILENCE, SILENCE)]
+        minutes = [sum(before[i : i + 6]) for i in range(0, len(before), 6)]
+        return min(minutes, default=0) >= rules.drop_minute
+
+    def _latency(self, pane: Pane, limits: Limits, rules: Rules) -> Judgement | None:
+        """Judge the 95th percentile of a minute's request times, on a logarithmic scale."""
+        if not pane.latencies:
+            return None
+        timed = [p.latencies for p in self._last(MINUTE) if p.latencies]
+        merged = [sum(counts) for counts in zip(*timed, strict=True)]
+        if sum(merged) < rules.latency_requests:
+            return None
+        observed = quantile(merged, 0.95)
+        limit = limits.get(pane.server, thresholds.LATENCY_P95, pane.second)
+        if limit and limit.learned:
+            expected, floor = limit.expected, limit.upper
+        else:
+            expected, floor = rules.latency_static / 10, rules.latency_static
+        distance = log(floor / expected) * rules.sensitivity
+        points = 50 * log(observed / expected) / distance if observed > expected else 0.0
+        return judgement(
+            "latency_surge",
+            pane.server,
+            "",
+            pane.second,
+            MINUTE,
+            observed=observed,
+            expected=expected,
+            threshold=expected * (floor / expected) ** rules.sensitivity,
+            limit=limit,
+            rules=rules,
+            evidence=slowest(pane),
+            points=min(100.0, points),
+        )
+
+    def _errors(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement | None]:
+        """Judge the share of 5xx responses of the server and of each route, of 1 and 5 min."""
+        for route in pane.routes:
+            if route.errors or route.route in self._routes:
+                counts = self._routes.setdefault(route.route, deque(maxlen=FIVE_MINUTES // STEP))
+                counts.append((pane.second, route.requests, route.errors))
+        for route_name in [
+            r for r, c in self._routes.items() if c[-1][0] <= pane.second - FIVE_MINUTES
+        ]:
+            del self._routes[route_name]
+        if not pane.errors:
+            return
+        limit = limits.get(pane.server, thresholds.ERROR_RATIO, pane.second)
+        whole = [(p.second, p.requests, p.errors) for p in self._last(FIVE_MINUTES)]
+        failing = tuple(f"{r.errors} of {r.requests} × {r.route}" for r in pane.routes if r.errors)[
+            :5
+        ]
+        yield _judge_errors(pane, "", whole, limit, rules, failing)
+        for route in pane.routes:
+            if route.errors and route.route:
+                own = limits.get(pane.server, thresholds.ERROR_RATIO, pane.second, route.route)
+                counts = self._routes[route.route]
+                yield _judge_errors(pane, route.route, counts, own or limit, rules, failing[:1])
+
+
+def _judge_errors(
+    pane: Pane,
+    route: str,
+    counts: Sequence[tuple[int, int, int]],
+    limit: Limit | None,
+    rules: Rules,
+    evidence: tuple[str, ...],
+) -> Judgement | None:
+    learned = limit is not None and limit.learned
+    ratio = limit.expected if limit is not None and learned else rules.error_ratio
+    variance = limit.variance if limit is not None and learned else 0.0
+    least = rules.error_count_learned if learned else rules.error_count
+    share = rules.error_share_learned if learned else rules.error_share
+    best: Judgement | None = None
+    for span in (MINUTE, FIVE_MINUTES):
+        seen = [(n, x) for second, n, x in counts if second > pane.second - span]
+        n, x = sum(s[0] for s in seen), sum(s[1] for s in seen)
+        if n < rules.error_requests or x < 2:
+            continue
+        mean = n * ratio
+        tail = upper_threshold(mean, mean + n * n * variance, _ONE)
+        floor = max(tail, least, share * n) / n
+        found = judgement(
+            "error_surge",
+            pane.server,
+            route,
+            pane.second,
+            span,
+            observed=x / n,
+            expected=ratio,
+            threshold=stretched(ratio, floor, rules),
+            limit=limit,
+            rules=rules,
+            evidence=evidence,
+        )
+        if found and (best is None or found.score > best.score):
+            best = found
+    return best
+
+
+def quantile(counts: Sequence[int], q: float) -> float:
+    """Return the upper edge in s of the bucket that holds quantile `q`; at most 19 % too high."""
+    need = q * sum(counts)
+    bucket = next(i for i, seen in enumerate(accumulate(counts)) if seen >= need)
+    return float(FIRST_LATENCY * 2 ** (bucket / PER_DOUBLING))
+
+
+def slowest(pane: Pane) -> tuple[str, ...]:
+    """Return texts of the five routes with the largest mean request time."""
+    timed = [(r.latency_us / r.timed / 1e6, r.route) for r in pane.routes if r.timed]
+    ranked = sorted(timed, key=lambda entry: (-entry[0], entry[1]))
+    return tuple(f"{mean:.3f} s × {route}" for mean, route in ranked[:5])

@@ -1,0 +1,217 @@
+"""The live detector: lines appended to the lake → panes, judgements, incidents, anomalies."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, Protocol
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+from streaming import metrics, names, tables
+from streaming.detection import points, store
+from streaming.detection.collect import compact, error_pane_of, pane_of
+from streaming.detection.errors import ErrorPane, judge_errors
+from streaming.detection.judge import judge
+from streaming.detection.live import KEEP, Change, Memory
+from streaming.detection.pane import Judgement, Pane
+from streaming.error_panes import error_panes
+from streaming.evidence import with_samples
+from streaming.incidents import Incident
+from streaming.influx_sink import InfluxSink
+from streaming.measurements import TOP_URLS
+from streaming.panes import traffic_panes
+from streaming.settings import Settings
+from streaming.thresholds import Limits, Rules
+
+SETTLE_SECONDS: Final = 30
+"""A window without a line is judged this long after its end: lines need some seconds to arrive."""
+
+TRAFFIC_KINDS: Final = (
+    "ip_spike",
+    "server_flood",
+    "path_scan",
+    "error_surge",
+    "traffic_drop",
+    "latency_surge",
+)
+ERROR_KINDS: Final = ("error_log_burst", "new_error_pattern")
+
+
+def build(spark: SparkSession, settings: Settings) -> DataStreamWriter:
+    """The query over `access_logs`; the caller adds name, trigger (10 s) and checkpoint."""
+    for table in (names.TRAFFIC_PANES, names.BASELINES, names.INCIDENTS):
+        tables.ensure_table(spark, settings, table)
+    return _ticking(spark, settings, names.ACCESS_LOGS).foreachBatch(
+        TrafficDetection(spark, settings)
+    )
+
+
+def build_errors(spark: SparkSession, settings: Settings) -> DataStreamWriter:
+    """The query over `error_logs`; the caller adds name, trigger (10 s) and checkpoint."""
+    for table in (names.ERROR_PANES, names.BASELINES, names.INCIDENTS):
+        tables.ensure_table(spark, settings, table)
+    return _ticking(spark, settings, names.ERROR_LOGS).foreachBatch(ErrorDetection(spark, settings))
+
+
+def _ticking(spark: SparkSession, settings: Settings, table: str) -> DataStreamWriter:
+    """Stream a table's event times, and a clock, so that silence is a batch too."""
+    appended = tables.stream_appends(spark, settings, table).select("event_time", "ingested_at")
+    none = F.lit(None).cast("timestamp")
+    ticks = spark.readStream.format("rate").option("rowsPerSecond", 1).load()
+    clock = ticks.select(none.alias("event_time"), none.alias("ingested_at"))
+    return appended.unionByName(clock).writeStream
+
+
+class Sink(Protocol):
+    """Where points go."""
+
+    def write(
+        self, measurement: str, rows: Iterable[Mapping[str, Any]], *, time_column: str
+    ) -> int:
+        """Write rows, each with the measurement's tags and fields."""
+
+
+class _Detection:
+    """What both detectors share: memory that is filled from the lake at the first batch."""
+
+    table: str
+    panes: str
+    kinds: tuple[str, ...]
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        sink: Sink | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Write points to `sink`, by default InfluxDB; `clock` tells epoch seconds."""
+        self._spark, self._settings = spark, settings
+        self._rules = Rules(time_zone=settings.time_zone)
+        self._limits = store.StoredLimits(spark, settings)
+        self._sink = sink or InfluxSink(settings)
+        self._clock = clock
+        self._memory: Memory[Any] | None = None
+
+    def __call__(self, batch: DataFrame, _batch_id: int) -> None:
+        """Judge what one micro-batch of event times touched."""
+        starts = metrics.recent_windows(batch.where(F.col("event_time").isNotNull()))
+        if self._memory is None:
+            self._memory = self._remembered()
+        if starts:
+            self._memory.replace(starts, self._recompute(starts))
+        limits = self._limits.get()
+        change = self._memory.judge(starts, self._until(starts), partial(self._judge, limits))
+        self._store(change)
+        self._publish(change, limits)
+
+    def _recompute(self, starts: list[int]) -> Iterable[Any]:
+        raise NotImplementedError
+
+    def _fetch(self, panes: DataFrame) -> Iterable[Any]:
+        raise NotImplementedError
+
+    def _judge(self, limits: Limits, panes: Iterable[Any], until: int) -> Iterator[Judgement]:
+        raise NotImplementedError
+
+    def _samples(self, incidents: list[Incident]) -> list[Incident]:
+        return incidents
+
+    def _remembered(self) -> Memory[Any]:
+        memory: Memory[Any] = Memory()
+        since = F.timestamp_seconds(F.lit(round(self._clock()) - KEEP))
+        stored = tables.read_table(self._spark, self._settings, self.panes)
+        recent = stored.where(
+            (F.col("event_date") >= F.to_date(since)) & (F.col("window_start") >= since)
+        )
+        memory.replace((), self._fetch(recent))
+        memory.carried, ids = store.recent_sessions(
+            self._spark, self._settings, self.kinds, round(self._clock()) - 2 * KEEP
+        )
+        memory.known.update(dict.fromkeys(ids))
+        return memory
+
+    def _until(self, starts: Sequence[int]) -> int:
+        """The newest window with a line, or the one that must have had its lines by now."""
+        # A clock that is ahead would have every other server judged silent.
+        begun = [start for start in starts if start <= self._clock()]
+        settled = int(self._clock() - SETTLE_SECONDS - names.WINDOW_SECONDS)
+        return max([*begun, settled - settled % names.WINDOW_SECONDS])
+
+    def _store(self, change: Change) -> None:
+        assert self._memory is not None  # noqa: S101
+        known = self._memory.known
+        have = [i for i in change.changed if (k := known.get(i.incident_id)) and k.samples]
+        lack = [i for i in change.changed if i not in have]
+        changed = self._samples(lack) + [
+            i.with_samples(k.samples) for i in have if (k := known[i.incident_id])
+        ]
+        store.upsert_incidents(self._spark, self._settings, changed, change.gone)
+        self._memory.stored(changed)
+
+    def _publish(self, change: Change, limits: Limits) -> None:
+        rows = points.anomalies(change.incidents, change.judgements, change.since)
+        self._sink.write(names.ANOMALIES, rows, time_column="window_start")
+
+
+class TrafficDetection(_Detection):
+    """The `foreachBatch` function of the detector over `access_logs`."""
+
+    table, panes, kinds = names.ACCESS_LOGS, names.TRAFFIC_PANES, TRAFFIC_KINDS
+
+    def _recompute(self, starts: list[int]) -> list[Pane]:
+        logs = tables.read_table(self._spark, self._settings, self.table)
+        panes = traffic_panes(metrics.in_windows(logs, starts)).persist()
+        try:
+            store.replace_windows(self._settings, self.panes, panes, starts)
+            rows = panes.withColumn("second", F.unix_seconds("window_start")).collect()
+            urls = [u for row in rows for u in points.top_urls(row, row["second"], TOP_URLS)]
+            self._sink.write(names.HTTP_TOP_URLS, urls, time_column="window_start")
+            return self._fetch(panes)
+        finally:
+            panes.unpersist()
+
+    def _fetch(self, panes: DataFrame) -> list[Pane]:
+        return [pane_of(row) for row in compact(panes).collect()]
+
+    def _judge(self, limits: Limits, panes: Iterable[Pane], until: int) -> Iterator[Judgement]:
+        return judge(panes, limits, self._rules, until)
+
+    def _samples(self, incidents: list[Incident]) -> list[Incident]:
+        if not incidents:
+            return []
+        logs = tables.read_table(self._spark, self._settings, self.table)
+        return with_samples(self._spark, logs, incidents)
+
+    def _publish(self, change: Change, limits: Limits) -> None:
+        super()._publish(change, limits)
+        assert self._memory is not None  # noqa: S101
+        seconds = sorted(s for s in self._memory.panes if s >= change.since)
+        servers = sorted({p.server for s in seconds for p in self._memory.panes[s]})
+        bands = points.baseline_points(servers, seconds, limits)
+        self._sink.write(names.BASELINE, bands, time_column="window_start")
+
+
+class ErrorDetection(_Detection):
+    """The `foreachBatch` function of the detector over `error_logs`."""
+
+    table, panes, kinds = names.ERROR_LOGS, names.ERROR_PANES, ERROR_KINDS
+
+    def _recompute(self, starts: list[int]) -> list[ErrorPane]:
+        logs = tables.read_table(self._spark, self._settings, self.table)
+        panes = error_panes(metrics.in_windows(logs, starts)).persist()
+        try:
+            store.replace_windows(self._settings, self.panes, panes, starts)
+            return self._fetch(panes)
+        finally:
+            panes.unpersist()
+
+    def _fetch(self, panes: DataFrame) -> list[ErrorPane]:
+        second = F.unix_seconds("window_start")
+        columns = panes.select(second, "server_address", "categories", "patterns")
+        return [error_pane_of(row) for row in columns.collect()]
+
+    def _judge(self, limits: Limits, panes: Iterable[ErrorPane], until: int) -> Iterator[Judgement]:
+        return judge_errors(panes, limits, self._rules)

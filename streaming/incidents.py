@@ -1,0 +1,173 @@
+"""Judgements → incidents: one from the first alarm to the last, not one per window. No Spark."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import groupby
+from typing import Final
+
+from streaming import names
+from streaming.detection.pane import Judgement
+from streaming.tails import ALARM
+
+SUSTAIN: Final = 35.0
+"""An open incident lasts while its score is at least this: 0.7 of what opens it."""
+
+CERTAIN: Final = 75.0
+"""A rule about a server opens on two alarms, or on one with this score."""
+
+QUIET_SECONDS: Final = {"path_scan": 1800, "new_error_pattern": 3600}
+DEFAULT_QUIET: Final = 300
+"""An incident closes after this long without a sustaining judgement (CrowdSec mutes 5 min)."""
+
+AT_ONCE: Final = ("ip_spike", "path_scan", "new_error_pattern")
+"""Rules about one client or message open on their first alarm."""
+
+HEAD_START: Final = 60
+"""A wider view may open this many seconds before the narrower one that explains it."""
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Judgements of one key without a long pause; `last` is the second of the newest."""
+
+    peak: Judgement
+    last: int
+    opened_at: int | None = None
+    alarms: int = 0
+
+    def joined(self, judgement: Judgement) -> "Session":
+        """Return the session with one more judgement, in ascending order of time."""
+        alarm = judgement.score >= ALARM
+        opened = self.opened_at if self.opened_at is not None or not alarm else judgement.second
+        return Session(
+            judgement if judgement.score > self.peak.score else self.peak,
+            max(self.last, judgement.second),
+            opened,
+            self.alarms + alarm,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Times are epoch seconds; `seen_until` is the end of the last sustaining window."""
+
+    incident_id: str
+    opened_at: int
+    seen_until: int
+    closed_at: int | None
+    peak: Judgement
+    samples: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """The rule."""
+        return self.peak.kind
+
+    @property
+    def server(self) -> str:
+        """The server, or `names.FLEET`."""
+        return self.peak.server
+
+    @property
+    def entity(self) -> str:
+        """Client, route, category or pattern; empty for a server."""
+        return self.peak.entity
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """What the rule saw, then sample lines."""
+        return tuple(dict.fromkeys(self.peak.evidence + self.samples))
+
+    def with_samples(self, samples: tuple[str, ...]) -> "Incident":
+        """Return the incident with sample lines."""
+        return replace(self, samples=samples)
+
+
+def quiet_seconds(kind: str) -> int:
+    """Seconds without a sustaining judgement after which an incident of `kind` is closed."""
+    return QUIET_SECONDS.get(kind, DEFAULT_QUIET)
+
+
+def sessions(judgements: Iterable[Judgement], carried: Iterable[Session] = ()) -> list[Session]:
+    """Merge judgements, in any order, into sessions; `carried` are those of earlier judgements."""
+    open_sessions = {key_of(session.peak): session for session in carried}
+    done = []
+    lasting = (j for j in judgements if j.score >= SUSTAIN)
+    ordered = sorted(lasting, key=lambda j: (*key_of(j), j.second, -j.score))
+    for key, group in groupby(ordered, key=key_of):
+        session = open_sessions.pop(key, None)
+        for judgement in group:
+            pause = judgement.second - session.last if session else 0
+            if session and pause > quiet_seconds(judgement.kind) + names.WINDOW_SECONDS:
+                done.append(session)
+                session = None
+            session = (session or Session(judgement, judgement.second)).joined(judgement)
+        if session:
+            done.append(session)
+    return done + list(open_sessions.values())
+
+
+def merge(
+    judgements: Iterable[Judgement], now: int, carried: Iterable[Session] = ()
+) -> list[Incident]:
+    """Merge judgements into incidents as they stand at `now`, ordered by opening time.
+
+    Any order of judgements gives the same result, so feeding a stream's windows one by one or a
+    whole history at once makes no difference. An incident about the fleet is left out while one
+    about a server says the same, and one about a route while its server's says it.
+    """
+    found = [_incident(session, now) for session in sessions(judgements, carried)]
+    confirmed = [incident for incident in found if incident is not None]
+    return sorted(_undominated(confirmed), key=lambda i: (i.opened_at, *key_of(i.peak)))
+
+
+def key_of(judgement: Judgement) -> Key:
+    """What judgements of one incident share."""
+    return judgement.kind, judgement.server, judgement.entity
+
+
+def _incident(session: Session, now: int) -> Incident | None:
+    peak = session.peak
+    if session.opened_at is None:
+        return None
+    if peak.kind not in AT_ONCE and session.alarms < 2 and peak.score < CERTAIN:
+        return None
+    seen_until = session.last + names.WINDOW_SECONDS
+    ended = seen_until + quiet_seconds(peak.kind) <= now
+    identity = "\x1f".join((*key_of(peak), str(session.opened_at)))
+    return Incident(
+        sha256(identity.encode()).hexdigest()[:16],
+        session.opened_at,
+        seen_until,
+        seen_until if ended else None,
+        peak,
+    )
+
+
+def _undominated(found: list[Incident]) -> list[Incident]:
+    by_kind: dict[str, list[Incident]] = {}
+    for incident in found:
+        by_kind.setdefault(incident.kind, []).append(incident)
+    return [
+        wide for wide in found if not any(_explains(narrow, wide) for narrow in by_kind[wide.kind])
+    ]
+
+
+def _explains(narrow: Incident, wide: Incident) -> bool:
+    """Whether a narrower incident, open at about the same time, says what a wider one says."""
+    if not (
+        narrow.opened_at <= wide.opened_at + HEAD_START
+        and narrow.seen_until + quiet_seconds(narrow.kind) >= wide.opened_at
+    ):
+        return False
+    if wide.server == names.FLEET and narrow.server != names.FLEET:
+        return narrow.entity == wide.entity
+    return (
+        wide.kind == "error_surge"
+        and wide.server == narrow.server
+        and wide.entity != ""
+        and narrow.entity == ""
+    )

@@ -1,0 +1,48 @@
+"""Kafka records as the parsers take them."""
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from streaming import schemas
+from streaming.settings import Settings
+
+
+def read_topic(spark: SparkSession, settings: Settings, topic: str) -> DataFrame:
+    """Stream one topic from its earliest retained record.
+
+    Fails the query, rather than skip, when Kafka no longer holds an offset that was not yet read.
+    """
+    return (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka)
+        .option("subscribe", topic)
+        .option("startingOffsets", "earliest")
+        .option("includeHeaders", "true")
+        .option("failOnDataLoss", "true")
+        .option("maxOffsetsPerTrigger", str(settings.max_rows_per_batch))
+        .load()
+    )
+
+
+def records(messages: DataFrame) -> DataFrame:
+    """Kafka's columns → `schemas.RECORD`.
+
+    The record key is the server's name: it is set by the agent's configuration, never by a line.
+    """
+    origin = {
+        "topic": F.col("topic"),
+        "kafka_partition": F.col("partition"),
+        "kafka_offset": F.col("offset"),
+        "ingested_at": F.current_timestamp(),
+        "server_address": F.col("key").cast("string"),
+        "log_file": _header("file"),
+        "byte_offset": _header("byteoffset").try_cast("long"),
+    }
+    return messages.select(
+        *(origin.get(name, F.col(name)).alias(name) for name in schemas.RECORD.names)
+    )
+
+
+def _header(name: str) -> Column:
+    matching = F.filter("headers", lambda header: header["key"] == name)
+    return F.get(matching, F.lit(0))["value"].cast("string")

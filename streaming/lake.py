@@ -1,0 +1,180 @@
+"""Micro-batches of raw lines → Delta, every line exactly once."""
+
+import logging
+from collections.abc import Callable
+
+from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from streaming import names, tables
+from streaming.lines import accepted, rejected
+from streaming.replays import File, Positions, Run, runs
+from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
+
+KEEP = StorageLevel.MEMORY_AND_DISK
+
+
+class LakeWriter:
+    """The `foreachBatch` function that appends one topic's lines to its table.
+
+    Exactly once rests on three things: Spark repeats a failed batch with the same offsets, Delta
+    skips a batch number it already holds, and lines that Flume sent again are recognised by their
+    byte offset and left out.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        settings: Settings,
+        table: str,
+        parse: Callable[[DataFrame], DataFrame],
+    ) -> None:
+        """Take the target table and `parse`: `schemas.RECORD` → table columns and `reason`."""
+        self._spark = spark
+        self._settings = settings
+        self._table = table
+        self._parse = parse
+        self._positions = Positions(self._end_in_lake)
+        self._first = True
+        self._input = 0
+        self._rejected = 0
+        self._duplicates = 0
+        self._late = 0
+
+    def counts(self) -> dict[str, int]:
+        """Rows of the last batch (`input`), and since this writer was made (the others).
+
+        Late rows are too old for the live metrics. Spark itself counts no input where a batch is
+        read from a cache.
+        """
+        return {
+            "input": self._input,
+            "rejected": self._rejected,
+            "duplicates": self._duplicates,
+            "late": self._late,
+        }
+
+    def __call__(self, batch: DataFrame, batch_id: int) -> None:
+        """Append one micro-batch of `schemas.RECORD`."""
+        batch.persist(KEEP)
+        try:
+            found = runs(batch)
+            suspects = self._positions.suspects(found)
+            if suspects:
+                replayed = self._append_new(batch, suspects, batch_id)
+            else:
+                replayed = set()
+                self._append(self._parse(batch), batch_id)
+            self._positions.advance(found, replayed)
+            self._first = False
+        finally:
+            batch.unpersist()
+
+    def _append(self, parsed: DataFrame, batch_id: int) -> None:
+        delay = F.expr(f"INTERVAL {names.WATERMARK_SECONDS} SECONDS")
+        counts = (
+            F.count("*").alias("lines"),
+            F.count_if(F.col("reason").isNotNull()).alias("rejected"),
+            F.count_if(F.col("event_time") < F.col("ingested_at") - delay).alias("late"),
+        )
+        if self._first:
+            # Delta may skip the write of a repeated batch, and then nothing is observed.
+            seen = parsed.agg(*counts).collect()[0].asDict()
+            self._write(accepted(parsed), self._table, batch_id)
+        else:
+            observation = Observation()
+            self._write(accepted(parsed.observe(observation, *counts)), self._table, batch_id)
+            seen = observation.get
+        if seen["rejected"]:
+            self._write(rejected(parsed), names.REJECTED_LINES, batch_id)
+        self._input = seen["lines"]
+        self._rejected += seen["rejected"]
+        self._late += seen["late"]
+
+    def _append_new(self, batch: DataFrame, suspects: list[Run], batch_id: int) -> set[File]:
+        """Append the batch without the lines that the lake holds; return the files that had any."""
+        parsed = self._parse(batch)
+        suspect = _of_files([run.file for run in suspects])
+        candidates = parsed.where(suspect).persist(KEEP)
+        fresh = (
+            candidates.dropDuplicates(["event_id"])
+            .join(self._held(candidates, suspect), "event_id", "left_anti")
+            .persist(KEEP)
+        )
+        try:
+            before, after = _lines_by_file(candidates), _lines_by_file(fresh)
+            replayed = {file for file, lines in before.items() if after.get(file, 0) < lines}
+            left_out = sum(before.values()) - sum(after.values())
+            if left_out:
+                log.info("%s: left out %d lines that were sent again", self._table, left_out)
+            self._duplicates += left_out
+            self._append(parsed.where(~suspect).unionByName(fresh), batch_id)
+        finally:
+            fresh.unpersist()
+            candidates.unpersist()
+        return replayed
+
+    def _held(self, candidates: DataFrame, suspect: Column) -> DataFrame:
+        """The event_id of lines in the lake that `candidates` may repeat.
+
+        A repeated line has the same event time, so Delta reads only the files of that span.
+        """
+        span = candidates.where(F.col("reason").isNull()).agg(
+            F.min("event_time").alias("start"),
+            F.max("event_time").alias("end"),
+            F.min("event_date").alias("first_day"),
+            F.max("event_date").alias("last_day"),
+        )
+        row = span.collect()[0]
+        refused = tables.read_table(self._spark, self._settings, names.REJECTED_LINES)
+        held = refused.where(suspect).select("event_id")
+        if row["start"] is None:
+            return held
+        stored = tables.read_table(self._spark, self._settings, self._table)
+        return held.unionByName(
+            stored.where(
+                F.col("event_date").between(row["first_day"], row["last_day"])
+                & F.col("event_time").between(row["start"], row["end"])
+            ).select("event_id")
+        )
+
+    def _end_in_lake(self, file: File) -> int:
+        ends = [
+            tables.read_table(self._spark, self._settings, table)
+            .where(_of_files([file]))
+            .agg(F.max("byte_offset"))
+            .collect()[0][0]
+            for table in (self._table, names.REJECTED_LINES)
+        ]
+        return max((end + 1 for end in ends if end is not None), default=0)
+
+    def _write(self, rows: DataFrame, table: str, batch_id: int) -> None:
+        # The query's id is born with its checkpoint: a new checkpoint starts at batch 0 again and
+        # must not be taken for the old one.
+        query = self._spark.sparkContext.getLocalProperty("sql.streaming.queryId")
+        if not query:
+            raise RuntimeError("LakeWriter works only inside a streaming query's foreachBatch")
+        (
+            rows.write.format("delta")
+            .mode("append")
+            .option("txnAppId", f"{query}/{self._table}")
+            .option("txnVersion", str(batch_id))
+            .save(self._settings.table(table))
+        )
+
+
+def _of_files(files: list[File]) -> Column:
+    condition = F.lit(False)
+    for server, log_file in files:
+        condition |= F.col("server_address").eqNullSafe(F.lit(server)) & F.col(
+            "log_file"
+        ).eqNullSafe(F.lit(log_file))
+    return condition
+
+
+def _lines_by_file(rows: DataFrame) -> dict[File, int]:
+    counts = rows.groupBy("server_address", "log_file").count().collect()
+    return {(row["server_address"], row["log_file"]): row["count"] for row in counts}

@@ -1,0 +1,86 @@
+"""What the parsers of access and error lines share: framing, cleaning, identity, verdicts."""
+
+from typing import Final
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from streaming import names, schemas
+
+RAW_BYTES: Final = 8192
+"""How much of a rejected line is kept."""
+
+_INVISIBLE: Final = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+"""C0, C1, line separators and bidirectional controls: what can forge a terminal or a page."""
+
+_UNCOMMON: Final = "[^ -~]"
+"""One range is ten times as fast to look for as the classes above."""
+
+_MAX_EPOCH_SECONDS: Final = 253_402_300_799
+
+
+def text_of(value: Column) -> Column:
+    """Return a record's bytes as valid UTF-8, trimmed; null when oversized.
+
+    Each invalid byte becomes U+FFFD, so that it hides nothing.
+    """
+    text = F.make_valid_utf8(value.cast("string"))
+    return F.when(F.octet_length(value) <= names.MAX_LINE_BYTES, F.trim(text))
+
+
+def raw_of(value: Column) -> Column:
+    """Return the first `RAW_BYTES` of a record as valid UTF-8."""
+    return F.make_valid_utf8(F.substring(value, 1, RAW_BYTES).cast("string"))
+
+
+def clean(column: Column, length: int) -> Column:
+    """Return a text without invisible characters, at most `length` long; null for '' and '-'."""
+    visible = F.when(column.rlike(_UNCOMMON), F.regexp_replace(column, _INVISIBLE, "")).otherwise(
+        column
+    )
+    return F.nullif(F.nullif(F.substring(visible, 1, length), F.lit("")), F.lit("-"))
+
+
+def epoch_time(seconds: Column) -> Column:
+    """Return the timestamp of epoch seconds written as text, to the microsecond, or null."""
+    number = seconds.try_cast("double")
+    micros = F.when(number.between(0, _MAX_EPOCH_SECONDS), F.round(number * 1_000_000))
+    return F.timestamp_micros(micros.cast("bigint"))
+
+
+def line_id() -> Column:
+    """Return the identity of a record: a hash of server, file, byte offset and line.
+
+    Where there is no byte offset, the place in the topic stands in for it.
+    """
+    place = F.coalesce(
+        F.col("byte_offset").cast("string"),
+        F.concat_ws("/", F.col("kafka_partition"), F.col("kafka_offset")),
+    )
+    line = F.col("value").cast("string")
+    return F.md5(F.concat_ws("\x1f", F.col("server_address"), F.col("log_file"), place, line))
+
+
+def time_reason(event_time: Column, history_days: int | None) -> Column:
+    """Return why an event time is refused, or null.
+
+    It must lie in [ingested_at − `history_days`, ingested_at + `names.FUTURE_SECONDS`].
+    """
+    reason = F.when(event_time.isNull(), "invalid_time")
+    if history_days is None:
+        return reason
+    arrived = F.col("ingested_at")
+    earliest = arrived - F.make_dt_interval(days=F.lit(history_days))
+    latest = arrived + F.make_dt_interval(secs=F.lit(names.FUTURE_SECONDS))
+    return reason.when(~event_time.between(earliest, latest), "time_out_of_range")
+
+
+def accepted(parsed: DataFrame) -> DataFrame:
+    """Return the rows without a reason, in the columns of their table."""
+    table = schemas.ERROR_LOGS if "severity" in parsed.columns else schemas.ACCESS_LOGS
+    return parsed.where(F.col("reason").isNull()).select(*table.names)
+
+
+def rejected(parsed: DataFrame) -> DataFrame:
+    """Return the rows with a reason, in the columns of `schemas.REJECTED_LINES`."""
+    return parsed.where(F.col("reason").isNotNull()).select(*schemas.REJECTED_LINES.names)

@@ -1,0 +1,96 @@
+"""Which lines of a micro-batch may have been seen before.
+
+Flume delivers at least once: after a crash it sends a contiguous run of a file's lines again. Each
+line carries its byte offset, so a run that starts below the end of what was seen of that file, or
+that holds more bytes than it spans, is *suspect*. Only suspects are compared with the table; a
+suspicion too many costs time, never a line. After a rotation the offsets start at 0 and the lines
+stay suspect until they pass the end of the previous file, then nothing is suspect again.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+File = tuple[str | None, str | None]
+"""(server_address, log_file)"""
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a file was seen: the byte after the last line, and where its predecessor ended."""
+
+    end: int
+    previous_end: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one micro-batch holds of one file. Offsets are bytes; `end` is the byte after a line."""
+
+    file: File
+    start: int
+    end: int
+    last_end: int
+    size: int
+
+    @property
+    def repeats(self) -> bool:
+        """Whether bytes occur twice, or the order is not that of one file."""
+        return self.size != self.end - self.start or self.last_end != self.end
+
+
+def runs(records: DataFrame) -> list[Run]:
+    """Summarise a bounded batch of `schemas.RECORD` by file; lines without offset are left out."""
+    line_end = F.col("byte_offset") + F.length("value") + 1
+    rows = (
+        records.where(F.col("byte_offset").isNotNull())
+        .groupBy("server_address", "log_file")
+        .agg(
+            F.min("byte_offset").alias("start"),
+            F.max(line_end).alias("end"),
+            F.max_by(line_end, "kafka_offset").alias("last_end"),
+            F.sum(F.length("value") + 1).alias("size"),
+        )
+        .collect()
+    )
+    return [_run(row) for row in rows]
+
+
+def _run(row: Row) -> Run:
+    file = (row["server_address"], row["log_file"])
+    return Run(file, row["start"], row["end"], row["last_end"], row["size"])
+
+
+class Positions:
+    """The positions of all files, learnt from the lake when a file is first met."""
+
+    def __init__(self, learn: Callable[[File], int]) -> None:
+        """Take `learn`, which returns the end of the highest line the lake has of a file, or 0."""
+        self._learn = learn
+        self._known: dict[File, Position] = {}
+
+    def suspects(self, batch: Iterable[Run]) -> list[Run]:
+        """The runs that must be compared with the lake before they are appended."""
+        return [run for run in batch if run.repeats or run.start < self._limit(run.file)]
+
+    def advance(self, batch: Iterable[Run], replayed: set[File]) -> None:
+        """Move on after a commit; `replayed` names the files of which lines were left out."""
+        for run in batch:
+            known = self._position(run.file)
+            if run.start < known.end and run.file not in replayed:
+                # Lower offsets, and every line new: the file was rotated.
+                moved = Position(run.last_end, max(known.end, run.end))
+            else:
+                moved = Position(max(known.end, run.end), known.previous_end)
+            self._known[run.file] = moved
+
+    def _limit(self, file: File) -> int:
+        known = self._position(file)
+        return max(known.end, known.previous_end)
+
+    def _position(self, file: File) -> Position:
+        if file not in self._known:
+            self._known[file] = Position(self._learn(file))
+        return self._known[file]

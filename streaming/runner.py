@@ -1,0 +1,236 @@
+"""The main loop of a stream application: start queries, report on them, stop between batches."""
+
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming.query import StreamingQuery
+from pyspark.sql.streaming.readwriter import DataStreamWriter
+
+from streaming import names
+from streaming.influx_sink import InfluxSink
+from streaming.lock import exclusive
+from streaming.progress import QueryProgress, StreamProgress, progress_path, write_progress
+from streaming.query_progress import query_progress
+from streaming.session import spark_session
+from streaming.settings import Settings
+
+log = logging.getLogger(__name__)
+
+REPORT_SECONDS = 1.0
+PIPELINE_SECONDS = 5.0
+"""How often the `pipeline` measurement is written."""
+
+HANG_SECONDS = 180
+"""A batch that takes longer stops the heartbeat; the retries towards InfluxDB end sooner."""
+
+
+def _no_counts() -> dict[str, int]:
+    return {}
+
+
+@dataclass(frozen=True)
+class QuerySpec:
+    """One streaming query; `counts` is passed to `query_progress`."""
+
+    name: str
+    writer: DataStreamWriter
+    trigger_seconds: float
+    counts: Callable[[], dict[str, int]] = _no_counts
+
+
+class StopRequested(Exception):
+    """SIGTERM or SIGINT arrived."""
+
+
+def main(stream: str, build: Callable[[SparkSession, Settings], list[QuerySpec]]) -> None:
+    """Run a stream as a program: exit 0 after a signal, 1 with one sentence after a failure."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("py4j").setLevel(logging.WARNING)
+    settings = Settings()
+    try:
+        run_stream(settings, stream, build)
+    except (ConnectionError, FileNotFoundError, RuntimeError) as error:
+        log.error("%s", error)
+        sys.exit(1)
+
+
+def run_stream(
+    settings: Settings,
+    stream: str,
+    build: Callable[[SparkSession, Settings], list[QuerySpec]],
+) -> None:
+    """Run the application until a signal arrives or one of its queries fails.
+
+    Raises `ConnectionError` for an unreachable Kafka or InfluxDB, `RuntimeError` when the stream
+    runs already or a query failed.
+    """
+    signal.signal(signal.SIGTERM, _request_stop)
+    signal.signal(signal.SIGINT, _request_stop)
+    with _only_one(settings, stream):
+        for address in settings.kafka.split(","):
+            _require(address.strip(), "Kafka", "LOGLAKE_KAFKA_BOOTSTRAP_SERVERS")
+        _require(settings.influx.split("://")[-1].strip("/"), "InfluxDB", "LOGLAKE_INFLUX_URL")
+        application = _Application(settings, stream)
+        spark = spark_session(settings, stream, ui_port=settings.spark_ui_ports()[stream])
+        spark.sparkContext.setLogLevel("WARN")
+        try:
+            application.start(build(spark, settings))
+            application.watch()
+        except StopRequested:
+            log.info("%s stops after its running batches", stream)
+        finally:
+            application.stop()
+            spark.stop()
+
+
+class _Application:
+    def __init__(self, settings: Settings, stream: str) -> None:
+        self._settings = settings
+        self._stream = stream
+        self._started_at = datetime.now(UTC)
+        self._queries: list[tuple[QuerySpec, StreamingQuery]] = []
+        self._progress: dict[str, QueryProgress] = {}
+        self._moved: dict[str, float] = {}
+        self._heartbeat = self._started_at
+        self._pipeline_due = 0.0
+        self._sink = InfluxSink(settings)
+
+    def start(self, specs: list[QuerySpec]) -> None:
+        self._report()
+        for spec in specs:
+            checkpoint = self._settings.checkpoint(self._stream, spec.name)
+            query = (
+                spec.writer.queryName(spec.name)
+                .option("checkpointLocation", checkpoint)
+                .trigger(processingTime=f"{round(spec.trigger_seconds * 1000)} milliseconds")
+                .start()
+            )
+            self._queries.append((spec, query))
+            self._moved[spec.name] = time.monotonic()
+
+    def watch(self) -> None:
+        while True:
+            for spec, query in self._queries:
+                self._observe(spec, query)
+            if time.monotonic() - min(self._moved.values()) < HANG_SECONDS:
+                self._heartbeat = datetime.now(UTC)
+            self._report()
+            self._publish()
+            time.sleep(REPORT_SECONDS)
+
+    def stop(self) -> None:
+        # A second signal must not end the patience that the first one asked for.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        deadline = time.monotonic() + HANG_SECONDS
+        for _, query in self._queries:
+            while query.isActive and query.status["isTriggerActive"]:
+                if time.monotonic() > deadline:
+                    log.warning("query %s is stopped in the middle of a batch", query.name)
+                    break
+                time.sleep(0.02)
+            query.stop()
+        self._sink.close()
+
+    def _observe(self, spec: QuerySpec, query: StreamingQuery) -> None:
+        if not query.isActive:
+            sentence = f"query {spec.name} of {self._stream} ended: {_cause(query)}"
+            self._report(error=sentence)
+            raise RuntimeError(sentence)
+        report = query.lastProgress
+        before = self._progress.get(spec.name)
+        if report is not None:
+            values = json.loads(report.json)
+            now = query_progress(values, spec.trigger_seconds, spec.counts())
+            self._progress[spec.name] = now
+            moved = before is None or before.batch_id != now.batch_id
+        else:
+            moved = False
+        if moved or not query.status["isTriggerActive"]:
+            self._moved[spec.name] = time.monotonic()
+
+    def _report(self, error: str | None = None) -> None:
+        write_progress(
+            self._settings,
+            StreamProgress(
+                stream=self._stream,
+                pid=os.getpid(),
+                started_at=self._started_at,
+                heartbeat_at=self._heartbeat,
+                queries=self._progress,
+                error=error,
+            ),
+        )
+
+    def _publish(self) -> None:
+        if time.monotonic() < self._pipeline_due or not self._progress:
+            return
+        self._pipeline_due = time.monotonic() + PIPELINE_SECONDS
+        disk = shutil.disk_usage(self._settings.home)
+        rows = [
+            {
+                "stream": self._stream,
+                "query": name,
+                "at": round(datetime.now(UTC).timestamp() * 1000),
+                "input_rows_per_s": query.input_rows_per_s,
+                "lag_rows": query.lag_rows,
+                "batch_seconds": query.batch_seconds,
+                "trigger_seconds": query.trigger_seconds,
+                "rejected": query.rejected_rows,
+                "late": query.late_rows,
+                "event_time_delay_s": query.event_time_delay_s,
+                "disk_used_ratio": disk.used / disk.total,
+            }
+            for name, query in self._progress.items()
+        ]
+        try:
+            self._sink.write(names.PIPELINE, rows, time_column="at", retry=False)
+        except ConnectionError as error:
+            # A stream may go on while only its own gauge cannot be drawn.
+            log.warning("pipeline metrics not written: %s", error)
+
+
+def _request_stop(_signal: int, _frame: object) -> None:
+    raise StopRequested
+
+
+def _only_one(settings: Settings, stream: str) -> AbstractContextManager[None]:
+    """Hold the stream's lock: two writers on one checkpoint would corrupt it."""
+    return exclusive(
+        progress_path(settings, stream).with_suffix(".lock"),
+        RuntimeError(
+            f"{stream} already runs under {settings.home}; stop it before starting another"
+        ),
+    )
+
+
+def _require(address: str, service: str, setting: str) -> None:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"{service} at {address} cannot be reached ({error}); start it with `loglake up` "
+            f"or correct {setting}"
+        ) from None
+
+
+def _cause(query: StreamingQuery) -> str:
+    failure = query.exception()
+    if failure is None:
+        return "it was stopped from outside"
+    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
+    return lines[-1] if lines else type(failure).__name__

@@ -1,0 +1,41 @@
+"""The Spark session of every job: Delta, the Kafka connector, UTC."""
+
+from pyspark.sql import SparkSession
+
+from streaming.settings import Settings
+
+
+def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = None) -> SparkSession:
+    """Build a session from `settings`; without `ui_port` the Spark UI stays off.
+
+    Raises `FileNotFoundError` when the JARs were never fetched.
+    """
+    jars = sorted(settings.jars("spark").glob("*.jar"))
+    if not jars:
+        raise FileNotFoundError(
+            f"no Spark connector JARs in {settings.jars('spark')}; run `make setup`"
+        )
+    builder = (
+        SparkSession.builder.appName(app_name)
+        .master(settings.spark_master)
+        .config("spark.jars", ",".join(str(jar) for jar in jars))
+        .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
+        .config(
+            "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
+        )
+        .config("spark.driver.memory", settings.spark_driver_memory)
+        .config("spark.driver.extraJavaOptions", "-Djava.awt.headless=true -XX:+UseParallelGC")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
+        .config("spark.ui.enabled", str(ui_port is not None).lower())
+        .config("spark.ui.port", str(ui_port or 0))
+        .config("spark.ui.showConsoleProgress", "false")
+        # A snapshot is rebuilt by 50 tasks by default; the log of a small table needs a few.
+        .config("spark.databricks.delta.snapshotPartitions", "2")
+        .config("spark.sql.streaming.metricsEnabled", "false")
+    )
+    if settings.spark_master.startswith("local"):
+        builder = builder.config("spark.driver.bindAddress", "127.0.0.1").config(
+            "spark.driver.host", "127.0.0.1"
+        )
+    return builder.getOrCreate()

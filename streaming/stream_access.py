@@ -1,0 +1,64 @@
+"""`python -m streaming.stream_access`: Kafka `web-logs` → the lake, live metrics, verdicts."""
+
+from functools import partial
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from streaming import detection_query, metrics, names, tables
+from streaming.access_lines import parse_access
+from streaming.influx_sink import InfluxSink
+from streaming.kafka_source import read_topic, records
+from streaming.lake import LakeWriter
+from streaming.runner import QuerySpec, main
+from streaming.settings import Settings
+
+
+def build(spark: SparkSession, settings: Settings) -> list[QuerySpec]:
+    """The queries of the application: two read the topic, the detector reads the lake."""
+    for table in (names.ACCESS_LOGS, names.REJECTED_LINES):
+        tables.ensure_table(spark, settings, table)
+    detection = QuerySpec(
+        "detection", detection_query.build(spark, settings), settings.detection_trigger_seconds
+    )
+    return [lake(spark, settings), live_metrics(spark, settings), detection]
+
+
+def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
+    """Every line, once, into the lake."""
+    parse = partial(parse_access, history_days=settings.history_days)
+    writer = LakeWriter(spark, settings, names.ACCESS_LOGS, parse)
+    stream = records(read_topic(spark, settings, names.TOPIC_ACCESS))
+    return QuerySpec(
+        "lake",
+        stream.writeStream.foreachBatch(writer),
+        settings.lake_trigger_seconds,
+        writer.counts,
+    )
+
+
+def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:
+    """Windows as they fill, straight from Kafka: the lake would cost seconds."""
+    sink = InfluxSink(settings)
+
+    def write(batch: DataFrame, _batch_id: int) -> None:
+        sink.write_frame(names.HTTP_TRAFFIC, batch, "window_start")
+
+    stream = records(read_topic(spark, settings, names.TOPIC_ACCESS))
+    parsed = parse_access(stream, history_days=settings.history_days, detail=False)
+    # Refused times are left out before the watermark: one line dated 2099 would move it past
+    # every genuine one.
+    traffic = metrics.http_traffic(
+        parsed.where(F.col("reason").isNull()).withWatermark(
+            "event_time", f"{names.WATERMARK_SECONDS} seconds"
+        )
+    )
+    return QuerySpec(
+        "metrics",
+        traffic.writeStream.outputMode("update").foreachBatch(write),
+        settings.metrics_trigger_seconds,
+    )
+
+
+if __name__ == "__main__":
+    main(names.STREAM_ACCESS, build)

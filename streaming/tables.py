@@ -1,0 +1,63 @@
+"""The Delta tables: made once, opened by name."""
+
+from delta.tables import DeltaTable
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+
+from streaming import schemas
+from streaming.settings import Settings
+
+PARTITION = "event_date"
+
+PROPERTIES = {
+    # A checkpoint every 100 commits: the streams commit some 20 times a minute.
+    "delta.checkpointInterval": "100",
+    "delta.logRetentionDuration": "interval 7 days",
+    # The columns that queries prune by come first in each schema; long texts need no statistics.
+    "delta.dataSkippingNumIndexedCols": "32",
+}
+
+
+def ensure_table(spark: SparkSession, settings: Settings, name: str) -> None:
+    """Create the table `name` unless it is there; two applications may do so at once."""
+    schema = schemas.TABLES[name]
+    builder = DeltaTable.createIfNotExists(spark).location(settings.table(name)).addColumns(schema)
+    if PARTITION in schema.names:
+        builder = builder.partitionedBy(PARTITION)
+    for key, value in PROPERTIES.items():
+        builder = builder.property(key, value)
+    try:
+        builder.execute()
+    except Exception:
+        if not DeltaTable.isDeltaTable(spark, settings.table(name)):
+            raise
+
+
+def read_table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
+    """Return the table's rows as they stand.
+
+    Raises `FileNotFoundError` when the table was never made.
+    """
+    try:
+        return spark.read.format("delta").load(settings.table(name))
+    except AnalysisException as error:
+        if DeltaTable.isDeltaTable(spark, settings.table(name)):
+            raise
+        raise FileNotFoundError(
+            f"no table {name} at {settings.table(name)}; start the streams with `loglake up`"
+        ) from error
+
+
+def stream_appends(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
+    """Stream the rows appended to a table; rewrites by maintenance are not new rows."""
+    return (
+        spark.readStream.format("delta")
+        .option("skipChangeCommits", "true")
+        .option("maxBytesPerTrigger", "256m")
+        .load(settings.table(name))
+    )
+
+
+def latest_version(spark: SparkSession, settings: Settings, name: str) -> int:
+    """Number of the table's newest commit."""
+    return int(DeltaTable.forPath(spark, settings.table(name)).history(1).collect()[0]["version"])

@@ -1,0 +1,163 @@
+"""Keep ratio: what share of Spark's own parsing speed the full access application keeps.
+
+Both sides drain the same topic in turn, A B A B …, each in a fresh JVM with the same heap:
+A reads Kafka, casts, parses JSON into strings and drops the rows; B is the whole application.
+The time is that of the batches, without the start of Spark.
+"""
+
+import json
+import multiprocessing
+import random
+import statistics
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+from rich.console import Console
+from rich.table import Table
+
+from streaming import names
+from streaming.kafka_source import read_topic
+from streaming.session import spark_session
+from streaming.settings import Settings
+from streaming.stream_access import build
+from tests.bench.services import running
+
+LINES = 600_000
+ROUNDS = 3
+
+
+def lines(count: int, server: str, seed: int) -> Iterator[bytes]:
+    """Access lines of one server, of the size that nginx writes."""
+    rng = random.Random(seed)
+    now = time.time()
+    for i in range(count):
+        yield json.dumps(
+            {
+                "msec": round(now - 60 + 60 * i / count, 3),
+                "request_id": uuid.UUID(int=rng.getrandbits(128)).hex,
+                "hostname": server,
+                "remote_addr": f"127.{rng.randrange(8)}.{rng.randrange(250)}.{i % 250}",
+                "request_method": "GET",
+                "request_uri": f"/products/{rng.randrange(5000)}?from=search&page={i % 9}",
+                "server_protocol": "HTTP/1.1",
+                "status": rng.choice((200,) * 18 + (304, 404)),
+                "body_bytes_sent": rng.randrange(60_000),
+                "request_time": round(rng.expovariate(20), 3),
+                "upstream_response_time": "0.012",
+                "http_referer": "https://shop.example/category/garden",
+                "http_user_agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko Firefox/140.0",
+                "http_host": "shop.example",
+                "scheme": "https",
+                "request_length": 512,
+            }
+        ).encode()
+
+
+KEYS = list(json.loads(next(lines(1, "web1", 0))))
+
+
+def plain(spark: SparkSession, settings: Settings) -> float:
+    """Seconds that Kafka → from_json → noop takes for the topic."""
+    schema = T.StructType([T.StructField(key, T.StringType()) for key in KEYS])
+    parsed = read_topic(spark, settings, names.TOPIC_ACCESS).select(
+        F.from_json(F.col("value").cast("string"), schema).alias("line")
+    )
+    query = (
+        parsed.select("line.*")
+        .writeStream.format("noop")
+        .option("checkpointLocation", settings.checkpoint("bench", f"plain-{time.time_ns()}"))
+        .trigger(availableNow=True)
+        .start()
+    )
+    query.awaitTermination()
+    return sum(report.durationMs["triggerExecution"] for report in query.recentProgress) / 1000
+
+
+def full(spark: SparkSession, settings: Settings) -> float:
+    """Seconds from the first batch until lake and metrics have the whole topic."""
+    fresh = settings.with_changes(home=settings.home / f"full-{time.time_ns()}")
+    secrets = fresh.home / "secrets"
+    secrets.parent.mkdir()
+    secrets.symlink_to(settings.home / "secrets")
+    queries = {}
+    specs = build(spark, fresh)
+    began = time.monotonic()
+    for spec in specs:
+        queries[spec.name] = (
+            spec.writer.queryName(spec.name)
+            .option("checkpointLocation", fresh.checkpoint("bench", spec.name))
+            .trigger(processingTime="100 milliseconds")
+            .start()
+        )
+    while not all(_drained(queries[name]) for name in ("lake", "metrics")):
+        for query in queries.values():
+            if not query.isActive:
+                raise RuntimeError(f"query {query.name} ended: {query.exception()}")
+        time.sleep(0.05)
+    seconds = time.monotonic() - began
+    for query in queries.values():
+        query.stop()
+    return seconds
+
+
+def _drained(query) -> bool:  # type: ignore[no-untyped-def]
+    report = query.lastProgress
+    if report is None:
+        return False
+    source = json.loads(report.json)["sources"][0]
+    return bool(source["endOffset"]) and source["endOffset"] == source["latestOffset"]
+
+
+SIDES: dict[str, Callable[[SparkSession, Settings], float]] = {"plain": plain, "full": full}
+
+
+def _measure(side: str, settings: Settings, result: multiprocessing.SimpleQueue) -> None:  # type: ignore[type-arg]
+    spark = spark_session(settings, f"bench-{side}")
+    spark.sparkContext.setLogLevel("ERROR")
+    # The first drain loads and compiles; the second one is measured.
+    SIDES[side](spark, settings)
+    result.put(SIDES[side](spark, settings))
+    spark.stop()
+
+
+def measure(side: str, settings: Settings) -> float:
+    """Lines per second of one side, in a process and JVM of its own."""
+    result: multiprocessing.SimpleQueue[float] = multiprocessing.SimpleQueue()
+    process = multiprocessing.Process(target=_measure, args=(side, settings, result))
+    process.start()
+    process.join()
+    if process.exitcode != 0:
+        raise RuntimeError(f"the side {side} failed; its log is above")
+    return LINES / result.get()
+
+
+def main(rounds: int = ROUNDS) -> float:
+    """Measure, print a table and return the median ratio."""
+    console = Console()
+    with running("kafka", "influxd") as stack:
+        share = LINES // len(stack.settings.servers)
+        for number, server in enumerate(stack.settings.servers):
+            stack.produce(names.TOPIC_ACCESS, lines(share, server, number), server=server)
+        table = Table("round", "plain lines/s", "full lines/s", "ratio")
+        ratios = []
+        for number in range(1, rounds + 1):
+            rate = {side: measure(side, stack.settings) for side in SIDES}
+            ratios.append(rate["full"] / rate["plain"])
+            table.add_row(
+                str(number), f"{rate['plain']:,.0f}", f"{rate['full']:,.0f}", f"{ratios[-1]:.2f}"
+            )
+            console.print(f"round {number} of {rounds}: ratio {ratios[-1]:.2f}")
+    console.print(table)
+    median = statistics.median(ratios)
+    console.print(f"keep ratio: median {median:.2f} (goal 0.50, never below 0.30)")
+    return median
+
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    sys.exit(main() < 0.30)

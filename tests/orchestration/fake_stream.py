@@ -1,0 +1,54 @@
+"""A program that behaves like a stream towards its surroundings, without Spark.
+
+It writes the same progress file, obeys SIGTERM, and does what HOME/run/mood says:
+`work`, `silent` (lives, never speaks again), `crash` (exits 1 after its start).
+"""
+
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+
+from streaming.progress import QueryProgress, StreamProgress, write_progress
+from streaming.settings import Settings
+
+
+def main(stream: str) -> None:
+    settings = Settings()
+    mood = settings.run_dir / "mood"
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    started = datetime.now(UTC)
+    for batch in range(1_000_000):
+        match mood.read_text().strip():
+            case "crash":
+                sys.exit(f"{stream}: query lake ended: the disk is full")
+            case "silent":
+                time.sleep(3600)
+            case "work":
+                write_progress(settings, progress(stream, started, batch))
+        time.sleep(0.1)
+
+
+def progress(stream: str, started: datetime, batch: int) -> StreamProgress:
+    now = datetime.now(UTC)
+    query = QueryProgress(
+        batch_id=batch,
+        committed_at=now,
+        input_rows=100,
+        input_rows_per_s=1000.0,
+        lag_rows=0,
+        batch_seconds=0.1,
+        trigger_seconds=0.1,
+    )
+    return StreamProgress(
+        stream=stream,
+        pid=os.getpid(),
+        started_at=started,
+        heartbeat_at=now,
+        queries={"lake": query, "metrics": query},
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
