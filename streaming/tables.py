@@ -1,7 +1,7 @@
 """The Delta tables: made once, opened by name."""
 
 from delta.tables import DeltaTable
-from pyspark.errors import AnalysisException
+from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from streaming import schemas
@@ -28,9 +28,9 @@ def ensure_table(spark: SparkSession, settings: Settings, name: str) -> None:
         builder = builder.property(key, value)
     try:
         builder.execute()
-    except Exception:
-        if not DeltaTable.isDeltaTable(spark, settings.table(name)):
-            raise
+    except PySparkException:
+        # Another application was first; the second time sees its table, or fails for good.
+        builder.execute()
 
 
 def read_table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:

@@ -47,3 +47,15 @@ def test_lineage_has_no_loose_ends(specs: dict[dg.AssetKey, dg.AssetSpec]) -> No
     assert not unknown
     roots = {key.path[0] for key, spec in specs.items() if not list(spec.deps)}
     assert roots == {"nginx"}
+
+
+@pytest.mark.parametrize("place", ["kafka", "lake", "influxdb"])
+def test_every_column_of_what_holds_data_says_what_it_means(
+    specs: dict[dg.AssetKey, dg.AssetSpec], place: str
+) -> None:
+    held = [spec for key, spec in specs.items() if key.path[0] == place]
+    assert held
+    for spec in held:
+        columns = spec.metadata["dagster/column_schema"].columns
+        assert columns, spec.key
+        assert all(c.description or c.type == "tag" for c in columns), spec.key

@@ -6,6 +6,7 @@ import dagster as dg
 
 from orchestration import keys
 from orchestration.batch_process import run_batch
+from orchestration.defs.lake.assets import schema
 from orchestration.defs.upkeep.assets import POOL, RETRY
 from orchestration.resources import Loglake
 from streaming import names
@@ -33,6 +34,10 @@ class Extent(dg.Config):
     group_name="baselines",
     kinds={"spark", "deltalake"},
     owners=["team:detection"],
+    metadata={
+        "dagster/table_name": names.BASELINES,
+        "dagster/column_schema": schema(names.BASELINES),
+    },
     pool=POOL,
     retry_policy=RETRY,
 )

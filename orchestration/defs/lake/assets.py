@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration import keys
-from streaming import names
+from streaming import columns, names
 
 TABLES = {
     names.ACCESS_LOGS: "Every request, exactly once: the truth that all figures come from.",
@@ -14,6 +14,16 @@ TABLES = {
     ),
     names.INCIDENTS: "What the detector found: observed, expected, threshold, evidence.",
 }
+
+
+def schema(table: str) -> dg.TableSchema:
+    """Columns of a table, with their meaning."""
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(name, columns.sql_type(column.kind), description=column.meaning)
+            for name, column in columns.TABLES[table].items()
+        ]
+    )
 
 
 @dg.definitions
@@ -29,7 +39,7 @@ def defs() -> dg.Definitions:
                 owners=["team:platform"],
                 tags={"loglake/external": "true"},
                 description=text,
-                metadata={"dagster/table_name": name},
+                metadata={"dagster/table_name": name, "dagster/column_schema": schema(name)},
             )
             for name, text in TABLES.items()
         ]

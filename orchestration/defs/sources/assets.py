@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration import keys
-from streaming import names
+from streaming import columns, names
 
 TEAM = ["team:platform"]
 
@@ -15,6 +15,15 @@ TOPICS = {
     names.TOPIC_ACCESS: "Access-log lines as nginx wrote them; headers tell server, file, offset.",
     names.TOPIC_ERRORS: "Error-log lines as nginx wrote them; headers tell server, file, offset.",
 }
+RECORD = dg.TableSchema(
+    columns=[
+        dg.TableColumn("key", "bytes", "Name of the nginx server."),
+        dg.TableColumn("value", "bytes", columns.RECORD["value"].meaning),
+        dg.TableColumn("headers.server", "bytes", columns.RECORD["server_address"].meaning),
+        dg.TableColumn("headers.file", "bytes", columns.RECORD["log_file"].meaning),
+        dg.TableColumn("headers.byteoffset", "bytes", columns.RECORD["byte_offset"].meaning),
+    ]
+)
 AGENTS = dg.AssetKey(["flume", "agents"])
 COLLECTOR = dg.AssetKey(["flume", "collector"])
 
@@ -60,6 +69,7 @@ def defs() -> dg.Definitions:
             owners=TEAM,
             tags={"loglake/external": "true"},
             description=text,
+            metadata={"dagster/column_schema": RECORD},
         )
         for name, text in TOPICS.items()
     ]
