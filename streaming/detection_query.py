@@ -13,7 +13,7 @@ from streaming import metrics, names, tables
 from streaming.detection import points, store
 from streaming.detection.collect import compact, error_pane_of, pane_of
 from streaming.detection.errors import ErrorPane, judge_errors
-from streaming.detection.judge import judge
+from streaming.detection.judge import GONE, judge
 from streaming.detection.live import KEEP, Change, Memory
 from streaming.detection.pane import Judgement, Pane
 from streaming.error_panes import error_panes
@@ -113,7 +113,14 @@ class _Detection:
     def _fetch(self, panes: DataFrame) -> Iterable[Any]:
         raise NotImplementedError
 
-    def _judge(self, limits: Limits, panes: Iterable[Any], until: int) -> Iterator[Judgement]:
+    def _judge(
+        self,
+        limits: Limits,
+        panes: Iterable[Any],
+        start: int,
+        until: int,
+        seen: Mapping[str, int],
+    ) -> Iterator[Judgement]:
         raise NotImplementedError
 
     def _samples(self, incidents: list[Incident]) -> list[Incident]:
@@ -121,17 +128,24 @@ class _Detection:
 
     def _remembered(self) -> Memory[Any]:
         memory: Memory[Any] = Memory()
-        since = F.timestamp_seconds(F.lit(round(self._clock()) - KEEP))
-        stored = tables.read_table(self._spark, self._settings, self.panes)
-        recent = stored.where(
-            (F.col("event_date") >= F.to_date(since)) & (F.col("window_start") >= since)
-        )
-        memory.replace((), self._fetch(recent))
+        since = round(self._clock()) - KEEP
+        memory.replace((), self._fetch(self._stored(since)))
+        newest = F.max(F.unix_seconds("window_start"))
+        edge = F.timestamp_seconds(F.lit(since))
+        day = self._stored(since - GONE).where(F.col("window_start") < edge)
+        memory.seen = dict(day.groupBy("server_address").agg(newest).toLocalIterator())
         memory.carried, ids = store.recent_sessions(
             self._spark, self._settings, self.kinds, round(self._clock()) - 2 * KEEP
         )
         memory.known.update(dict.fromkeys(ids))
         return memory
+
+    def _stored(self, since: int) -> DataFrame:
+        edge = F.timestamp_seconds(F.lit(since))
+        stored = tables.read_table(self._spark, self._settings, self.panes)
+        return stored.where(
+            (F.col("event_date") >= F.to_date(edge)) & (F.col("window_start") >= edge)
+        )
 
     def _until(self, starts: Sequence[int]) -> int:
         """The newest window with a line, or the one that must have had its lines by now."""
@@ -176,8 +190,15 @@ class TrafficDetection(_Detection):
     def _fetch(self, panes: DataFrame) -> list[Pane]:
         return [pane_of(row) for row in compact(panes).collect()]
 
-    def _judge(self, limits: Limits, panes: Iterable[Pane], until: int) -> Iterator[Judgement]:
-        return judge(panes, limits, self._rules, until)
+    def _judge(
+        self,
+        limits: Limits,
+        panes: Iterable[Pane],
+        start: int,
+        until: int,
+        seen: Mapping[str, int],
+    ) -> Iterator[Judgement]:
+        return judge(panes, limits, self._rules, until, start, seen)
 
     def _samples(self, incidents: list[Incident]) -> list[Incident]:
         if not incidents:
@@ -213,5 +234,12 @@ class ErrorDetection(_Detection):
         columns = panes.select(second, "server_address", "categories", "patterns")
         return [error_pane_of(row) for row in columns.collect()]
 
-    def _judge(self, limits: Limits, panes: Iterable[ErrorPane], until: int) -> Iterator[Judgement]:
+    def _judge(
+        self,
+        limits: Limits,
+        panes: Iterable[ErrorPane],
+        start: int,
+        until: int,
+        seen: Mapping[str, int],
+    ) -> Iterator[Judgement]:
         return judge_errors(panes, limits, self._rules)

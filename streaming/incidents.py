@@ -38,6 +38,12 @@ class Session:
     opened_at: int | None = None
     alarms: int = 0
 
+    @property
+    def incident_id(self) -> str:
+        """The name of its incident: what it is about, and when it opened."""
+        identity = "\x1f".join((*key_of(self.peak), str(self.opened_at)))
+        return sha256(identity.encode()).hexdigest()[:16]
+
     def joined(self, judgement: Judgement) -> "Session":
         """Return the session with one more judgement, in ascending order of time."""
         alarm = judgement.score >= ALARM
@@ -93,20 +99,25 @@ def quiet_seconds(kind: str) -> int:
 
 def sessions(judgements: Iterable[Judgement], carried: Iterable[Session] = ()) -> list[Session]:
     """Merge judgements, in any order, into sessions; `carried` are those of earlier judgements."""
-    open_sessions = {key_of(session.peak): session for session in carried}
-    done = []
+    done: list[Session] = []
+    open_sessions: dict[Key, Session] = {}
+    for session in sorted(carried, key=lambda session: session.last):
+        before = open_sessions.get(key_of(session.peak))
+        if before is not None:
+            done.append(before)
+        open_sessions[key_of(session.peak)] = session
     lasting = (j for j in judgements if j.score >= SUSTAIN)
     ordered = sorted(lasting, key=lambda j: (*key_of(j), j.second, -j.score))
     for key, group in groupby(ordered, key=key_of):
-        session = open_sessions.pop(key, None)
+        going = open_sessions.pop(key, None)
         for judgement in group:
-            pause = judgement.second - session.last if session else 0
-            if session and pause > quiet_seconds(judgement.kind) + names.WINDOW_SECONDS:
-                done.append(session)
-                session = None
-            session = (session or Session(judgement, judgement.second)).joined(judgement)
-        if session:
-            done.append(session)
+            pause = judgement.second - going.last if going else 0
+            if going and pause > quiet_seconds(judgement.kind) + names.WINDOW_SECONDS:
+                done.append(going)
+                going = None
+            going = (going or Session(judgement, judgement.second)).joined(judgement)
+        if going:
+            done.append(going)
     return done + list(open_sessions.values())
 
 
@@ -124,6 +135,26 @@ def merge(
     return sorted(_undominated(confirmed), key=lambda i: (i.opened_at, *key_of(i.peak)))
 
 
+def still_needed(found: Iterable[Session], since: int) -> list[Session]:
+    """Return the sessions that judgements from epoch second `since` on may go on with.
+
+    Beside them those that say the same as a wider one among them, for as long as that lasts.
+    """
+    going: list[Session] = []
+    over: list[Session] = []
+    for session in found:
+        pause = quiet_seconds(session.peak.kind) + names.WINDOW_SECONDS
+        (going if session.last + pause >= since else over).append(session)
+    wide = [i for i in (_incident(session, since) for session in going) if i is not None]
+    for session in over:
+        incident = _incident(session, since)
+        if incident is not None and any(
+            incident.kind == other.kind and _explains(incident, other) for other in wide
+        ):
+            going.append(session)
+    return going
+
+
 def key_of(judgement: Judgement) -> Key:
     """What judgements of one incident share."""
     return judgement.kind, judgement.server, judgement.entity
@@ -137,9 +168,8 @@ def _incident(session: Session, now: int) -> Incident | None:
         return None
     seen_until = session.last + names.WINDOW_SECONDS
     ended = seen_until + quiet_seconds(peak.kind) <= now
-    identity = "\x1f".join((*key_of(peak), str(session.opened_at)))
     return Incident(
-        sha256(identity.encode()).hexdigest()[:16],
+        session.incident_id,
         session.opened_at,
         seen_until,
         seen_until if ended else None,

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from streaming import names, thresholds
@@ -118,10 +118,11 @@ class _History:
             self.uncounted -= seen.uncounted
         return not self.panes
 
-    def distinct(self, since: int) -> int:
+    def recent(self, since: int) -> tuple[set[str], int]:
+        """Distinct paths of the panes after `since`, and how many more there are."""
         recent = [seen for second, seen in self.panes if second > since]
         paths = {path for seen in recent for path in seen.paths}
-        return len(paths) + sum(seen.uncounted for seen in recent)
+        return paths, sum(seen.uncounted for seen in recent)
 
 
 class Scans:
@@ -130,44 +131,51 @@ class Scans:
     def __init__(self) -> None:
         self._clients: dict[str, _History] = {}
         self._votes: dict[str, deque[tuple[int, int, tuple[int, ...]]]] = {}
+        self._broken: set[str] = set()
 
     def judge(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement]:
         """Judge each client's distinct missing paths of 20 s and of 30 min.
 
         Paths that ordinary clients miss too are a broken link, and left out.
         """
-        self._remember(pane)
+        self._remember(pane, rules)
         fast = limits.get(pane.server, thresholds.CLIENT_MISSES, pane.second)
         slow = limits.get(pane.server, thresholds.CLIENT_MISSES_SLOW, pane.second)
         for misser in pane.missers:
             if misser.client in rules.allowed_clients:
                 continue
-            own = tuple(p for p in misser.paths if not self._broken(p, rules))
-            if not own and not misser.uncounted:
-                continue
             history = self._clients.setdefault(misser.client, _History())
-            history.add(pane.second, misser._replace(paths=own))
-            found = _judge_scan(pane, misser.client, history, fast, slow, rules)
+            history.add(pane.second, misser)
+            if not misser.uncounted and self._broken.issuperset(misser.paths):
+                continue
+            found = _judge_scan(pane, misser.client, history, self._broken, fast, slow, rules)
             if found:
                 yield found
 
-    def _remember(self, pane: Pane) -> None:
+    def _remember(self, pane: Pane, rules: Rules) -> None:
         until = pane.second - SLOW
         for client in [c for c, history in self._clients.items() if history.expire(until)]:
             del self._clients[client]
-        for path in [p for p, votes in self._votes.items() if _expired(votes, until)]:
-            del self._votes[path]
+        changed = [path for path, votes in self._votes.items() if votes[0][0] <= until]
         for shared in pane.shared:
             votes = self._votes.setdefault(shared.path, deque())
             votes.append((pane.second, shared.clients, shared.voters))
+            changed.append(shared.path)
+        for path in changed:
+            if _expired(self._votes[path], until):
+                del self._votes[path]
+            if _voters(self._votes.get(path, ())) >= rules.shared_voters:
+                self._broken.add(path)
+            else:
+                self._broken.discard(path)
 
-    def _broken(self, path: str, rules: Rules) -> bool:
-        votes = self._votes.get(path, ())
-        if not votes:
-            return False
-        most = max(clients for _, clients, _ in votes)
-        voters = {voter for _, _, some in votes for voter in some}
-        return max(most, len(voters)) >= rules.shared_voters
+
+def _voters(votes: Iterable[tuple[int, int, tuple[int, ...]]]) -> int:
+    most, seen = 0, set[int]()
+    for _, clients, some in votes:
+        most = max(most, clients)
+        seen.update(some)
+    return max(most, len(seen))
 
 
 def _expired(votes: deque[tuple[int, int, tuple[int, ...]]], until: int) -> bool:
@@ -180,11 +188,14 @@ def _judge_scan(
     pane: Pane,
     client: str,
     history: _History,
+    broken: set[str],
     fast: Limit | None,
     slow: Limit | None,
     rules: Rules,
 ) -> Judgement | None:
-    quick, patient = history.distinct(pane.second - FAST), len(history.counts) + history.uncounted
+    recent, more = history.recent(pane.second - FAST)
+    quick = len(recent - broken) + more
+    patient = len(history.counts) - len(history.counts.keys() & broken) + history.uncounted
     fast_limit = fast.upper if fast else rules.scan_fast
     slow_limit = slow.upper if slow else rules.scan_slow
     is_slow = (
@@ -204,6 +215,6 @@ def _judge_scan(
         threshold=stretched(expected, floor, rules),
         limit=limit,
         rules=rules,
-        evidence=tuple(sorted(history.counts)[:5]),
+        evidence=tuple(sorted(history.counts.keys() - broken)[:5]),
         gate=not _CRAWLER.match(client),
     )

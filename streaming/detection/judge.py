@@ -1,7 +1,8 @@
 """All rules over panes: the one detector of the stream and of history. No Spark import."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import groupby
+from types import MappingProxyType
 from typing import Final
 
 from streaming import names
@@ -18,9 +19,9 @@ GONE: Final = 86_400
 
 
 class _Watch:
-    def __init__(self) -> None:
+    def __init__(self, seen: int = 0) -> None:
         self.server, self.spikes, self.scans = Server(), Spikes(), Scans()
-        self.seen = 0
+        self.seen = seen
 
     def judge(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement]:
         yield from self.server.judge(pane, limits, rules)
@@ -31,16 +32,23 @@ class _Watch:
 
 
 def judge(
-    panes: Iterable[Pane], limits: Limits, rules: Rules, until: int | None = None
+    panes: Iterable[Pane],
+    limits: Limits,
+    rules: Rules,
+    until: int | None = None,
+    start: int | None = None,
+    seen: Mapping[str, int] = MappingProxyType({}),
 ) -> Iterator[Judgement]:
     """Judge panes in ascending order of time; at most one per server and window.
 
     Windows in which a server had no requests are judged too, up to its neighbours' newest pane or
     the window that starts at `until`. A verdict depends on the panes of `WARM_UP` seconds before
-    it and on nothing later.
+    it, on which servers were there before, and on nothing later. For panes that begin in the
+    middle of a history, `start` is their first window and `seen` the newest window with a request
+    before it, by server.
     """
-    watches: dict[str, _Watch] = {}
-    expected: int | None = None
+    watches = {server: _Watch(second) for server, second in seen.items()}
+    expected = start if watches else None
     for second, group in groupby(panes, key=lambda pane: pane.second):
         present = {pane.server: pane for pane in group}
         if expected is not None:
@@ -61,11 +69,10 @@ def _window(
     rules: Rules,
 ) -> Iterator[Judgement]:
     for server in sorted(watches.keys() | present.keys()):
-        watch = watches.setdefault(server, _Watch())
         pane = present.get(server)
-        if pane is not None:
-            watch.seen = second
-        elif second - watch.seen > GONE:
+        if server in watches and second - watches[server].seen > GONE:
             del watches[server]
-            continue
-        yield from watch.judge(pane or Pane(second, server), limits, rules)
+        if pane is not None:
+            watches.setdefault(server, _Watch()).seen = second
+        if server in watches:
+            yield from watches[server].judge(pane or Pane(second, server), limits, rules)

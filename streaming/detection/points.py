@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from streaming import names, thresholds
 from streaming.detection.pane import Judgement
-from streaming.incidents import Incident
+from streaming.incidents import Incident, quiet_seconds
 from streaming.measurements import TOP_ANOMALIES
 from streaming.thresholds import Limits
 
@@ -27,18 +27,29 @@ def anomalies(
 
     One per window and open incident, ranked by score from 1 within kind and server, and a last
     one with state `closed`. A window without a judgement of its own repeats the one before.
+    The window in which an incident ended comes again once its quiet time is over, since only
+    then is it known to be closed.
     """
+    incidents = list(incidents)
+    ended: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for i in incidents:
+        if i.closed_at is not None and i.closed_at + quiet_seconds(i.kind) >= since:
+            ended[i.kind, i.server].add(i.closed_at)
     by_key: dict[tuple[str, str, str], list[Judgement]] = defaultdict(list)
     for j in sorted(judgements, key=lambda j: j.second):
         by_key[j.kind, j.server, j.entity].append(j)
     found: dict[tuple[str, str, int], list[tuple[Judgement, Incident, str]]] = defaultdict(list)
     for incident in incidents:
         seen = by_key[incident.kind, incident.server, incident.entity]
-        for second in range(max(incident.opened_at, since), incident.seen_until, 10):
+        again = ended[incident.kind, incident.server]
+        open_again = {s for s in again if incident.opened_at <= s < incident.seen_until}
+        for second in open_again.union(
+            range(max(incident.opened_at, since), incident.seen_until, 10)
+        ):
             known = [j for j in seen if j.second <= second]
             said = known[-1] if known else incident.peak
             found[incident.kind, incident.server, second].append((said, incident, OPEN))
-        if incident.closed_at is not None and incident.closed_at >= since:
+        if incident.closed_at is not None and incident.closed_at in again:
             key = (incident.kind, incident.server, incident.closed_at)
             found[key].append((incident.peak, incident, CLOSED))
     rows = []

@@ -1,6 +1,6 @@
 """Rules about a server: flood, drop, error surge, latency surge. No Spark import."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from math import log
@@ -35,7 +35,6 @@ class Server:
 
     def __init__(self) -> None:
         self._panes: deque[Pane] = deque(maxlen=SLOW // STEP)
-        self._routes: dict[str, deque[tuple[int, int, int]]] = {}
 
     def judge(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement]:
         """Judge one pane; every window of the server must come, in order."""
@@ -167,14 +166,6 @@ class Server:
 
     def _errors(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement | None]:
         """Judge the share of 5xx responses of the server and of each route, of 1 and 5 min."""
-        for route in pane.routes:
-            if route.errors or route.route in self._routes:
-                counts = self._routes.setdefault(route.route, deque(maxlen=FIVE_MINUTES // STEP))
-                counts.append((pane.second, route.requests, route.errors))
-        for route_name in [
-            r for r, c in self._routes.items() if c[-1][0] <= pane.second - FIVE_MINUTES
-        ]:
-            del self._routes[route_name]
         if not pane.errors:
             return
         limit = limits.get(pane.server, thresholds.ERROR_RATIO, pane.second)
@@ -183,10 +174,14 @@ class Server:
             :5
         ]
         yield _judge_errors(pane, "", whole, limit, rules, failing)
+        by_route = defaultdict(list)
+        for p in self._last(FIVE_MINUTES):
+            for route in p.routes:
+                by_route[route.route].append((p.second, route.requests, route.errors))
         for route in pane.routes:
             if route.errors and route.route:
                 own = limits.get(pane.server, thresholds.ERROR_RATIO, pane.second, route.route)
-                counts = self._routes[route.route]
+                counts = by_route[route.route]
                 yield _judge_errors(pane, route.route, counts, own or limit, rules, failing[:1])
 
 
