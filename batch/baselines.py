@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
+from batch import drift
 from batch import panes as upkeep
 from batch.backtest import Result, field_of, run_backtest
 from batch.job import Check, JobError, job, main
@@ -19,11 +20,10 @@ from batch.versions import merged, newest, publish
 from streaming import names, tables
 from streaming.detection import store
 from streaming.settings import Settings
-from streaming.thresholds import LEARNING, Limits, Rules
+from streaming.thresholds import LEARNING, Limits, Rules, rules_of
 
 log = logging.getLogger(__name__)
 
-ASSET: Final = f"lake/{names.BASELINES}"
 GATE: Final = "backtest_gate"
 
 LEAST_RECALL: Final = 0.9
@@ -44,6 +44,7 @@ class Outcome:
     left_out: int = 0
     notes: list[str] = field(default_factory=list)
     result: Result | None = None
+    checks: tuple[Check, ...] = drift.checks((), ())
 
     def metadata(self) -> dict[str, Any]:
         """Figures for Dagster."""
@@ -80,8 +81,8 @@ def recompute(
         windows = upkeep.refresh(current.spark, settings, full=full)
         tell(f"{windows} windows of panes brought up to date")
         outcome = _recompute(current.spark, settings, accept, readmit, tell)
-        check = Check(ASSET, GATE, outcome.version is not None, outcome.reason, {})
-        current.report(outcome.metadata(), (check,))
+        check = Check(drift.ASSET, GATE, outcome.version is not None, outcome.reason, {})
+        current.report(outcome.metadata(), (check, *outcome.checks))
     tell(outcome.reason)
     return outcome
 
@@ -93,7 +94,7 @@ def _recompute(
     readmit: frozenset[str],
     tell: Callable[[str], None],
 ) -> Outcome:
-    rules = Rules(time_zone=settings.time_zone)
+    rules = rules_of(settings)
     old = newest(spark, settings.table(names.BASELINES))
     current = Limits(old, rules.time_zone) if old else None
     traffic, troubles = _panes(spark, settings)
@@ -110,8 +111,15 @@ def _recompute(
     passed, reason, result = _gate(spark, settings, rows, current, rules, version)
     if passed:
         publish(spark, settings, rows, version)
-    left_out = len(learned.incidents)
-    return Outcome(version if passed else None, reason, len(rows), left_out, notes, result)
+    return Outcome(
+        version if passed else None,
+        reason,
+        len(rows),
+        len(learned.incidents),
+        notes,
+        result,
+        drift.checks(learned.rows, old),
+    )
 
 
 def _panes(spark: SparkSession, settings: Settings) -> tuple[DataFrame, DataFrame | None]:

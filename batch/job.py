@@ -31,13 +31,17 @@ class JobError(RuntimeError):
 
 @dataclass(frozen=True)
 class Check:
-    """An asset check that a job evaluated; `asset` is the key as `lake/access_logs`."""
+    """An asset check that a job evaluated; `asset` is the key as `lake/access_logs`.
+
+    With `warn` a failure is a warning, no error.
+    """
 
     asset: str
     name: str
     passed: bool
     description: str
     metadata: Mapping[str, Any]
+    warn: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Job:
                 asset_key=check.asset,
                 check_name=check.name,
                 passed=check.passed,
+                severity="WARN" if check.warn else "ERROR",
                 metadata={"why": check.description, **check.metadata},
             )
         if not self.pipes.is_asset_step:

@@ -31,9 +31,12 @@ class Healing(BaseModel):
 
 
 def heal(
-    memory: Healing, desired: Desired | None, health: Health, now: datetime
+    memory: Healing, desired: Desired | None, health: Health, now: datetime, *, busy: bool = False
 ) -> tuple[Healing, bool, str]:
-    """Decide whether to start a stream now; returns the new memory, the decision and the reason."""
+    """Decide whether to start a stream now; returns the new memory, the decision and the reason.
+
+    `busy` says that the run of an earlier attempt is not done: on a slow machine it takes minutes.
+    """
     if desired is None:
         return Healing(), False, "Nobody asked for this stream yet; run start_streams."
     if memory.since != desired.since:
@@ -43,6 +46,8 @@ def heal(
     if not health.needs_start:
         return _in_good_health(memory, health, now), False, ""
     memory = memory.model_copy(update={"healthy_since": None})
+    if busy:
+        return memory, False, f"Attempt {memory.attempts} is not done yet."
     if memory.given_up:
         return (
             memory,

@@ -110,6 +110,20 @@ def test_a_killed_stream_is_started_again(world: World) -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_no_attempt_is_spent_while_the_run_of_the_last_one_waits(world: World) -> None:
+    wish(world.settings, STREAM, "running")
+    asked = world.tick(STREAM).run_requests
+    tags = {**asked[0].tags, "dagster/sensor_name": f"watch_{STREAM}"}
+    run = dg.DagsterRun(job_name="heal", status=dg.DagsterRunStatus.STARTED, tags=tags)
+    world.instance.add_run(run)
+    waiting = world.tick(STREAM)
+    assert not waiting.run_requests
+    assert "not done yet" in waiting.skip_message
+    world.instance.delete_run(run.run_id)
+    assert world.tick(STREAM).run_requests
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_stream_that_hangs_is_killed_and_started_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,15 @@ from streaming import names
 
 PANES = keys.table(names.TRAFFIC_PANES)
 
+CHECKS = {
+    "backtest_gate": "The new version finds injected attacks at least as well as the one before, "
+    "without more false alarms; otherwise it is held back.",
+    "training_data_is_clean": "No server has more than a fifth of its history inside incidents; "
+    "one that has keeps its old baselines.",
+    "thresholds_move_slowly": "At most one threshold in ten wants to move by more than half; "
+    "each moves by that at most.",
+}
+
 
 class Extent(dg.Config):
     """How much history is learnt from: all of it, or what came since the last time."""
@@ -24,12 +33,8 @@ class Extent(dg.Config):
     key=keys.table(names.BASELINES),
     deps=[PANES],
     check_specs=[
-        dg.AssetCheckSpec(
-            "backtest_gate",
-            asset=keys.table(names.BASELINES),
-            description="The new version finds injected attacks at least as well as the one "
-            "before, without more false alarms; otherwise it is held back.",
-        )
+        dg.AssetCheckSpec(name, asset=keys.table(names.BASELINES), description=text)
+        for name, text in CHECKS.items()
     ],
     group_name="baselines",
     kinds={"spark", "deltalake"},

@@ -6,6 +6,7 @@ It reads two small files and asks supervisord; it never talks to Kafka.
 import dagster as dg
 
 from orchestration import keys, reports, verdicts
+from orchestration.conditions import unfinished
 from orchestration.control import StreamControl
 from orchestration.defs.streams.assets import HEAL_TAG
 from orchestration.desired import read_desired
@@ -19,13 +20,18 @@ INTERVAL_SECONDS = 10
 """A crash costs at most this, the start of a run and the start of Spark."""
 
 
-def watch(control: StreamControl, memory: reports.Memory) -> tuple[dg.SensorResult, str]:
-    """Look at a stream once; `memory` is updated. The text says why nothing is started."""
+def watch(
+    control: StreamControl, memory: reports.Memory, *, busy: bool
+) -> tuple[dg.SensorResult, str]:
+    """Look at a stream once; `memory` is updated. The text says why nothing is started.
+
+    `busy` says that a run that this sensor asked for is not done.
+    """
     now = utc_now()
     desired = read_desired(control.settings, control.name)
     progress = control.progress()
     health, why = control.health()
-    memory.healing, start, reason = heal(memory.healing, desired, health, now)
+    memory.healing, start, reason = heal(memory.healing, desired, health, now, busy=busy)
     wanted = desired is not None and desired.state == "running"
     judged = {
         verdicts.PROCESS_STAYS_UP: verdicts.process_stays_up(wanted, health, why, memory.healing)
@@ -65,8 +71,10 @@ def stream_sensor(name: str) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, loglake: Loglake) -> dg.SensorResult:
         text = context.cursor
         memory = reports.Memory.model_validate_json(text) if text else reports.Memory()
+        own = {"dagster/sensor_name": f"watch_{name}"}
+        busy = unfinished(context.instance, tags=own) is not None
         try:
-            result, why = watch(StreamControl(loglake.settings, name), memory)
+            result, why = watch(StreamControl(loglake.settings, name), memory, busy=busy)
         except StackError as error:
             return dg.SensorResult(skip_reason=str(error), cursor=text)
         skip = None if result.run_requests else why
