@@ -24,7 +24,7 @@ from streaming.panes import traffic_panes
 from streaming.routes import http_route
 from streaming.settings import Settings
 from streaming.tails import ALARM
-from streaming.thresholds import Limits, Rules
+from streaming.thresholds import Limits, Rules, rules_of
 
 log = logging.getLogger(__name__)
 
@@ -287,7 +287,7 @@ def backtest(
 
     Raises `JobError` when there is too little history.
     """
-    rules = Rules(time_zone=settings.time_zone)
+    rules = rules_of(settings)
     with job(settings, "backtest") as current:
         field = field_of(current.spark, settings, days)
         tell(f"{len(field.clean)} panes of {field.days:.1f} days, {len(field.attacks)} attacks")

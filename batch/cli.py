@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
 from batch.detect import detect
@@ -13,11 +15,12 @@ from batch.explain import explain_incident, explain_moment, recent
 from batch.files import log_file
 from batch.job import JobError
 from batch.learn import learn
+from batch.versions import newest
 from streaming.detection.collect import utc
 from streaming.incidents import Incident
 from streaming.session import spark_session
 from streaming.settings import Settings
-from streaming.thresholds import Limits, Rules
+from streaming.thresholds import Limits, Rules, rules_of
 
 Tell = Callable[[str], None]
 
@@ -43,10 +46,11 @@ def detect_files(
 ) -> list[dict[str, Any]]:
     """Return the incidents of log files, most severe first, as `loglake detect` prints them.
 
-    Raises `FileNotFoundError` naming a log file or a baselines table that cannot be read.
+    Raises `FileNotFoundError` naming a log file or a baselines table that cannot be read, and
+    `ValueError` when no line at all is one of a log, or a client to allow is no address.
     """
     files = [log_file(path, server) for path in paths]
-    rules = Rules(time_zone=settings.time_zone, allowed_clients=frozenset(allowed))
+    rules = rules_of(settings.with_changes(allowed_clients=settings.allowed_clients + allowed))
     with session(settings, "loglake-detect") as spark:
 
         def limits(traffic: DataFrame | None, troubles: DataFrame | None) -> Limits:
@@ -56,7 +60,18 @@ def detect_files(
                 return learn(traffic, troubles, rules, tell=tell).limits(rules)
             return stored_limits(spark, baselines, rules)
 
-        found = detect(spark, settings, files, rules, limits, tell)
+        try:
+            found = detect(spark, settings, files, rules, limits, tell)
+        except (PySparkException, Py4JJavaError) as error:
+            why = str(error).partition("\n")[0]
+            raise ValueError(
+                f"the files or the baselines cannot be read to their end: {why}"
+            ) from error
+    if found.lines and found.rejected == found.lines:
+        raise ValueError(
+            f"none of the {found.lines} lines is in a known format: JSON, combined, common, "
+            "or nginx's error log"
+        )
     rows = [plain(incident) for incident in found.incidents]
     return sorted(rows, key=lambda row: (-row["peak_score"], row["opened_at"]))
 
@@ -66,8 +81,6 @@ def stored_limits(spark: SparkSession, path: str, rules: Rules) -> Limits:
 
     Raises `FileNotFoundError` when there is no such table.
     """
-    from batch.versions import newest
-
     return Limits(newest(spark, path), rules.time_zone)
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
@@ -123,8 +124,38 @@ def _parsed(
 
 
 def _traffic(access: DataFrame) -> DataFrame:
+    """Traffic panes; the fleet has some only while at least two servers have lines.
+
+    Files of different years are no fleet, and what one server does alone is no norm for two.
+    """
     accepted = access.where(F.col("reason").isNull())
-    return traffic_panes(accepted, fleet=_servers(accepted) > 1).persist(_KEEP)
+    second = F.unix_seconds("event_time")
+    rows = accepted.groupBy("server_address").agg(F.min(second), F.max(second)).collect()
+    spans = [(first, last) for _, first, last in rows]
+    shared = [
+        (max(a[0], b[0]), min(a[1], b[1]))
+        for i, a in enumerate(spans)
+        for b in spans[:i]
+        if max(a[0], b[0]) <= min(a[1], b[1])
+    ]
+    panes = traffic_panes(accepted, fleet=bool(shared))
+    start = F.unix_seconds("window_start")
+    together = [
+        (start > F.lit(first - names.WINDOW_SECONDS)) & (start <= F.lit(last))
+        for first, last in _merged(shared)
+    ]
+    wanted = reduce(Column.__or__, together, F.col("server_address") != names.FLEET)
+    return panes.where(wanted).persist(_KEEP)
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted(spans):
+        if merged and first <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(last, merged[-1][1]))
+        else:
+            merged.append((first, last))
+    return merged
 
 
 def _servers(accepted: DataFrame) -> int:

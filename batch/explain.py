@@ -15,7 +15,7 @@ from streaming.detection.judge import WARM_UP, judge
 from streaming.detection.pane import Judgement
 from streaming.settings import Settings
 from streaming.tails import ALARM
-from streaming.thresholds import BASELINE, Limits, Rules
+from streaming.thresholds import BASELINE, Limits, Rules, rules_of
 
 AROUND: Final = 300
 """Seconds on either side of a time that is asked about."""
@@ -58,7 +58,7 @@ def explain_moment(
     middle = int(at.timestamp())
     rows = newest(spark, settings.table(names.BASELINES), at)
     limits = Limits(rows, settings.time_zone)
-    rules = Rules(time_zone=settings.time_zone, keep_from=0.0)
+    rules = rules_of(settings, keep_from=0.0)
     traffic = list(panes_of(_around(spark, settings, names.TRAFFIC_PANES, server, middle)))
     troubles = list(error_panes_of(_around(spark, settings, names.ERROR_PANES, server, middle)))
     judgements = [*judge(traffic, limits, rules), *judge_errors(troubles, limits, rules)]

@@ -35,7 +35,8 @@ def log_file(path: Path, server: str | None = None) -> LogFile:
     Raises `FileNotFoundError` naming a file that is missing or cannot be read.
     """
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; name log files, plain or .gz")
+        what = "a directory" if path.is_dir() else "no such file"
+        raise FileNotFoundError(f"{path}: {what}; name log files, plain or .gz")
     opener = gzip.open if path.suffix == ".gz" else open
     try:
         with opener(path, "rb") as stream:

@@ -24,7 +24,7 @@ def newest(spark: SparkSession, path: str, at: datetime | None = None) -> list[d
     Empty when the table has none yet. Raises `FileNotFoundError` when there is no such table.
     """
     try:
-        table = spark.read.format("delta").load(path)
+        table = spark.read.format("delta").load(path).select(*schemas.BASELINES.names)
     except AnalysisException as error:
         raise FileNotFoundError(
             f"no baselines at {path}; make them with `loglake baselines`, or use `learn` or `none`"

@@ -23,7 +23,7 @@ from streaming.influx_sink import InfluxSink
 from streaming.measurements import TOP_URLS
 from streaming.panes import traffic_panes
 from streaming.settings import Settings
-from streaming.thresholds import Limits, Rules
+from streaming.thresholds import Limits, rules_of
 
 SETTLE_SECONDS: Final = 30
 """A window without a line is judged this long after its end: lines need some seconds to arrive."""
@@ -89,7 +89,7 @@ class _Detection:
     ) -> None:
         """Write points to `sink`, by default InfluxDB; `clock` tells epoch seconds."""
         self._spark, self._settings = spark, settings
-        self._rules = Rules(time_zone=settings.time_zone)
+        self._rules = rules_of(settings)
         self._limits = store.StoredLimits(spark, settings)
         self._sink = sink or InfluxSink(settings)
         self._clock = clock

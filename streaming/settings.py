@@ -3,6 +3,7 @@
 import hashlib
 import json
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -58,6 +59,11 @@ class Settings(BaseSettings):
     )
     time_zone: str = Field(
         "UTC", description="Zone of the hour of week that baselines are kept by."
+    )
+    allowed_clients: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Clients that are never judged, comma separated: addresses and networks of "
+        "monitors, load tests, your own office.",
     )
 
     spark_master: str = Field(
@@ -118,11 +124,18 @@ class Settings(BaseSettings):
         14040, description="Spark UI of stream_access; stream_errors has the next."
     )
 
-    @field_validator("servers", mode="before")
+    @field_validator("servers", "allowed_clients", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value
+
+    @field_validator("allowed_clients")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for client in value:
+            ip_network(client, strict=False)
         return value
 
     @field_validator("servers")

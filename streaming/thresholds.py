@@ -1,11 +1,14 @@
 """Where an alarm begins: fixed floors, and baselines where there are any. No Spark import."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 from zoneinfo import ZoneInfo
+
+from streaming.settings import Settings
 
 REQUEST_RATE: Final = "request_rate"
 ERROR_RATIO: Final = "error_ratio"
@@ -87,8 +90,27 @@ class Rules:
     keep_from: float = 25
     """Judgements with a lower score are not kept: chance alone makes one a day."""
     allowed_clients: frozenset[str] = frozenset()
-    """Clients that are never judged: monitors, load tests."""
+    """Addresses and networks of clients that are never judged: monitors, load tests."""
     time_zone: str = "UTC"
+
+    def allowed(self, client: str) -> bool:
+        """Whether a client is never judged."""
+        return bool(self.allowed_clients) and _within(client, self.allowed_clients)
+
+
+def rules_of(settings: Settings, **changes: Any) -> Rules:
+    """Return the rules as the settings have them, with some fields changed."""
+    allowed = frozenset(settings.allowed_clients)
+    return replace(Rules(time_zone=settings.time_zone, allowed_clients=allowed), **changes)
+
+
+@lru_cache(maxsize=65_536)
+def _within(client: str, networks: frozenset[str]) -> bool:
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return False
+    return any(address in ip_network(network, strict=False) for network in networks)
 
 
 @dataclass(frozen=True, slots=True)

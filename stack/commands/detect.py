@@ -9,6 +9,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from stack.errors import StackError
 from streaming.settings import Settings
 
 console = Console(highlight=False)
@@ -25,7 +26,12 @@ errors = Console(stderr=True, highlight=False)
     help="`learn` from these files, `none` for fixed floors, or the path of a Delta table.",
 )
 @click.option("--server", help="Server of lines that name none; default: the file's name.")
-@click.option("--allow", multiple=True, metavar="CLIENT", help="A client that is never judged.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="CLIENT",
+    help="Address or network that is never judged.",
+)
 @click.pass_obj
 def detect_command(
     settings: Settings,
@@ -39,8 +45,11 @@ def detect_command(
     # Spark takes seconds to import; `loglake --help` need not wait for it.
     from batch.cli import detect_files
 
-    with errors.status("Starting Spark …") as status:
-        rows = detect_files(settings, files, baselines, server, allow, _teller(status.update))
+    try:
+        with errors.status("Starting Spark …") as status:
+            rows = detect_files(settings, files, baselines, server, allow, _teller(status.update))
+    except ValueError as error:
+        raise StackError(str(error)) from error
     if as_json:
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))

@@ -38,7 +38,7 @@ class Spikes:
         self._forget(pane.second)
         middle = _middle_load(pane)
         for client in pane.heavy:
-            if client.load < MIN_LOAD or client.client in rules.allowed_clients:
+            if client.load < MIN_LOAD or rules.allowed(client.client):
                 continue
             loads = self._loads.setdefault(client.client, deque())
             loads.append((pane.second, client.load))
@@ -142,7 +142,7 @@ class Scans:
         fast = limits.get(pane.server, thresholds.CLIENT_MISSES, pane.second)
         slow = limits.get(pane.server, thresholds.CLIENT_MISSES_SLOW, pane.second)
         for misser in pane.missers:
-            if misser.client in rules.allowed_clients:
+            if rules.allowed(misser.client):
                 continue
             history = self._clients.setdefault(misser.client, _History())
             history.add(pane.second, misser)

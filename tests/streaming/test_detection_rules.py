@@ -97,8 +97,9 @@ def test_no_client_stands_out_where_all_are_busy() -> None:
     assert alarms([pane(requests=1350, clients=30, load=1350, heavy=crowd)]) == []
 
 
-def test_an_allowed_client_is_never_judged() -> None:
-    rules = Rules(allowed_clients=frozenset({"198.51.100.1"}))
+@pytest.mark.parametrize("allowed", ["198.51.100.1", "198.51.100.0/24"], ids=["address", "network"])
+def test_an_allowed_client_is_never_judged(allowed: str) -> None:
+    rules = Rules(allowed_clients=frozenset({allowed}))
     busy = pane(requests=900, clients=1, load=900, heavy=(client(900),))
     assert not [j for j in judge([busy], Limits(), rules) if j.kind == "ip_spike"]
 
