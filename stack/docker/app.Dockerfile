@@ -11,6 +11,7 @@ COPY batch batch
 COPY stack stack
 COPY flume flume
 COPY docs docs
+COPY grafana/dashboards grafana/dashboards
 RUN pip install --no-cache-dir --root-user-action=ignore -e '.[postgres]'
 ENV LOGLAKE_CACHE=/opt/loglake/cache
 RUN python -m stack.docker.image "spark JARs"

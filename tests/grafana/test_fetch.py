@@ -169,8 +169,12 @@ def test_start_hands_over_tokens_paths_and_links(settings: Settings, tmp_path: P
     changed = settings.with_changes(
         grafana_home=str(home), dagster_port=23_070, webhook_port=28_099
     )
-    given = start(changed, home)
+    # As the official image has them; they would win over grafana.ini.
+    given = start(changed, home, GF_PATHS_PROVISIONING="/etc/grafana", GF_PATHS_DATA="/var/lib")
     assert f"--homepath {home}" in given["arguments"]
+    assert given["GF_PATHS_DATA"] == str(changed.home / "grafana")
+    assert (Path(given["GF_PATHS_PROVISIONING"]) / "alerting" / "rules.yaml").is_file()
+    assert Path(given["GF_PATHS_PROVISIONING"]).is_relative_to(given["GF_PATHS_DATA"])
     assert given["LOGLAKE_INFLUX_READ_TOKEN"] == "read-only"
     assert len(given["GF_SECURITY_ADMIN_PASSWORD"]) >= 32
     assert given["LOGLAKE_INFLUX_URL"] == changed.influx

@@ -116,6 +116,7 @@ def test_groups_are_evaluated_every_ten_seconds() -> None:
     assert len(set(titles)) == len(titles)
     (provider,) = read("dashboards/loglake.yaml")["providers"]
     assert {group.folder for group in GROUPS} == {provider["folder"]}
+    assert "folderUid" not in provider, "with a uid it would be another folder of that title"
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -17,7 +17,8 @@ import httpx
 import pytest
 import yaml
 
-from stack import grafana, influx, kafka
+from orchestration.defs.dashboards.assets import DASHBOARDS
+from stack import grafana, influx, kafka, webhook
 from stack.docker import run
 from stack.services import services
 from stack.setup import steps
@@ -106,6 +107,17 @@ def test_dockerfile_copies_what_exists(path: Path) -> None:
             assert set(re.findall(r'"([^"]+)"', line)) <= parts
         for module in re.findall(r'"-m", "([\w.]+)"', line):
             assert importlib.util.find_spec(module), line
+
+
+@pytest.mark.parametrize("path", [webhook.RUNBOOKS, DASHBOARDS], ids=["runbooks", "dashboards"])
+def test_app_image_holds_what_its_services_read(path: Path) -> None:
+    copied = [
+        CHECKOUT / source
+        for line in instructions(dockerfile(OURS["app"]))
+        if line.startswith("COPY ") and "--from" not in line
+        for source in line.split()[1:-1]
+    ]
+    assert any(path.is_relative_to(source) for source in copied)
 
 
 def test_every_dockerfile_is_used() -> None:
