@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from streaming.settings import CHECKOUT, Settings
 
-RUNBOOKS: Final = CHECKOUT / "docs" / "runbooks.md"
+RUNBOOKS: Final = CHECKOUT / "docs" / "runbooks" / "alerts.md"
 LARGEST_BODY: Final = 1 << 20
 KEPT_MESSAGES: Final = 200
 """Shown by GET /; the log file keeps the rest."""
