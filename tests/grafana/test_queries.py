@@ -6,16 +6,13 @@ from typing import Any
 import pytest
 from influxdb_client.rest import ApiException
 
-from grafana.__main__ import BOARDS
 from streaming.measurements import MEASUREMENTS
-from tests.grafana.asking import Moment, Series, regex
+from tests.grafana.asking import Moment, regex
+from tests.grafana.claims import PANELS, require
 from tests.grafana.conftest import Scene
 
 pytestmark = pytest.mark.stack
 
-PANELS = [
-    (board, panel) for module in BOARDS for board in [module.board()] for panel in board["panels"]
-]
 QUERIES = [
     pytest.param(panel, target["query"], id=f"{board['uid']}-{panel['title']}-{target['refId']}")
     for board, panel in PANELS
@@ -26,47 +23,6 @@ VARIABLES = [
     for board in {board["uid"]: board for board, _ in PANELS}.values()
     for variable in board["templating"]["list"]
 ]
-
-
-def require(panel: dict[str, Any], query: str, answer: list[Series], *, busy: bool = True) -> None:
-    """Fail unless the answer has what a panel of this type draws; `busy`: it is not all 0."""
-    assert answer, "no rows"
-    columns = {name: kind for series in answer for name, kind in series.columns.items()}
-    assert any(series.numbers() for series in answer), f"no number in {columns}"
-    fields = {series.labels["_field"] for series in answer if "_field" in series.labels}
-    if fields:
-        assert fields == set(re.findall(r'(?:_field == |value: )"(\w+)"', query))
-    kind = panel["type"]
-    if kind in ("timeseries", "state-timeline"):
-        assert columns["_time"] == "dateTime:RFC3339"
-        values = [name for name, data_type in columns.items() if data_type in ("double", "long")]
-        assert values
-        assert set(columns) == {"_time", *values}, "a column that is neither time, value nor label"
-        for series in answer:
-            assert all(
-                row[name] is not None
-                for row in series.rows
-                for name in values
-                if kind == "timeseries"
-            )
-    elif kind == "table":
-        declared = {item["matcher"]["options"] for item in panel["fieldConfig"]["overrides"]}
-        assert set(columns) == declared
-        rows = [row for series in answer for row in series.rows]
-        for name in declared:
-            # The client reads an empty string as None.
-            assert columns[name] == "string" or any(row[name] is not None for row in rows), name
-            assert not busy or any(row[name] for row in rows), f"{name} is 0 in every row"
-    elif kind == "bargauge":
-        assert sorted(columns.values()) in (["double", "string"], ["long", "string"])
-        assert "value" in columns
-    elif kind == "barchart":
-        assert columns[panel["options"]["xField"]] == "string"
-        assert set(columns.values()) == {"string", "long"}
-    else:
-        assert kind == "stat"
-        assert len([name for name, of in columns.items() if of in ("double", "long")]) == 1
-        assert not busy or all(any(series.numbers()) for series in answer), "0, not a number"
 
 
 @pytest.mark.parametrize(("panel", "query"), QUERIES)
