@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any, Final
 
 from batch.minutes import Minute
-from batch.statistics import Centre, centre_of, extreme, shrunk, trimmed_ratio
+from batch.statistics import Centre, centre_of, extreme, quantile, shrunk, trimmed_ratio
 from streaming import thresholds
 from streaming.tails import CHANCE_PER_DAY, lower_threshold, surprise, upper_threshold
 from streaming.thresholds import LEARNING, PROVISIONAL, READY, Rules, hour_of_week
@@ -205,7 +205,8 @@ def _clients(make: _Rows, history: History, rules: Rules) -> None:
     load = 2 * sum(m.load for m in history.minutes) / clients
     loads = [float(x) for m in history.minutes for x in m.loads]
     floor = rules.spike_floor if learning else rules.spike_floor_learned
-    upper = max(floor, BURST * extreme(loads, nats))
+    # A probe every second is as heavy in the next window.
+    upper = max(floor, BURST * max(extreme(loads, nats), 2 * quantile(loads, 0.5)))
     make.add_all(thresholds.CLIENT_LOAD, load, load, None, upper, n=len(loads))
     missing = 2 * sum(m.missing for m in history.minutes) / clients
     misses = [float(x) for m in history.minutes for x in m.misses]

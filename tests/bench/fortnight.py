@@ -1,0 +1,207 @@
+"""`python -m tests.bench.fortnight`: the detector on a generated fortnight, clean and attacked.
+
+Realistic traffic of a shop is learned from; the same fortnight is judged without an attack, and
+its last days with labelled attacks. Another fortnight, with one incident a day of every kind,
+shows how far attacks in the past move the thresholds.
+"""
+
+import argparse
+import gzip
+import json
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from time import monotonic
+from typing import Any, Final
+
+import click
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from batch.attacks import RULES as ATTACKS
+from batch.backtest import field_of, run_backtest
+from batch.detect import judge_all
+from batch.files import log_file, records
+from batch.learn import learn
+from stack.demo.history import past_incidents, server_records
+from stack.demo.profile import Profile
+from streaming import names, schemas, tables
+from streaming.access_lines import parse_access
+from streaming.error_lines import parse_errors, stitch
+from streaming.error_panes import error_panes
+from streaming.incidents import Incident, merge
+from streaming.panes import traffic_panes
+from streaming.session import spark_session
+from streaming.settings import Settings
+from streaming.thresholds import Limits, Rules
+
+START: Final = 1_792_972_800
+"""A Monday, 2026-10-26: the fortnight begins a day after the clocks of Europe changed."""
+SERVERS: Final = ("web1", "web2")
+DAY: Final = 86_400
+RULES: Final = Rules()
+
+
+def write_day(task: tuple[Path, str, int, float, int, bool]) -> None:
+    """Write the access and the error log of one server and day."""
+    home, server, day, rate, seed, attacked = task
+    profile = Profile(rate, SERVERS)
+    start = START + day * DAY
+    bad = past_incidents(SERVERS, start, start + DAY, seed) if attacked else ()
+    paths = (home / f"access.{server}.{day:02}.log.gz", home / f"error.{server}.{day:02}.log.gz")
+    with gzip.open(paths[0], "wt", 1) as access, gzip.open(paths[1], "wt", 1) as errors:
+        for record in server_records(profile, server, start, start + DAY, seed + day, bad):
+            (errors if record.error else access).write(record.line + "\n")
+
+
+def write_lines(home: Path, days: int, rate: float, seed: int, attacked: bool) -> None:
+    """Write the logs of a period, two days at a time."""
+    home.mkdir(parents=True)
+    tasks = [(home, s, d, rate, seed, attacked) for d in range(days) for s in SERVERS]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        list(pool.map(write_day, tasks))
+
+
+def load(spark: SparkSession, settings: Settings, home: Path) -> tuple[DataFrame, DataFrame]:
+    """Put the logs into a lake of their own and return its traffic and error panes."""
+    for name in (names.ACCESS_LOGS, names.TRAFFIC_PANES, names.ERROR_PANES):
+        tables.ensure_table(spark, settings, name)
+    for server in SERVERS:
+        files = [log_file(path, server) for path in sorted(home.glob(f"access.{server}.*"))]
+        parsed = parse_access(records(spark, files), history_days=None)
+        _append(settings, names.ACCESS_LOGS, parsed.where(F.col("reason").isNull()))
+    traffic = traffic_panes(tables.read_table(spark, settings, names.ACCESS_LOGS))
+    _append(settings, names.TRAFFIC_PANES, traffic)
+    errors = [
+        parse_errors(
+            stitch(records(spark, [log_file(path, path.name.split(".")[1])])),
+            time_zones={"*": "UTC"},
+            history_days=None,
+        ).where(F.col("reason").isNull())
+        for path in sorted(home.glob("error.*"))
+    ]
+    for parsed in errors:
+        _append(settings, names.ERROR_PANES, error_panes(parsed, fleet=False))
+    panes = (names.TRAFFIC_PANES, names.ERROR_PANES)
+    found = [tables.read_table(spark, settings, name) for name in panes]
+    return found[0], found[1]
+
+
+def _append(settings: Settings, table: str, rows: DataFrame) -> None:
+    chosen = rows.select(*schemas.TABLES[table].names)
+    chosen.write.format("delta").mode("append").save(settings.table(table))
+
+
+def moves(clean: Iterable[Mapping[str, Any]], bad: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """The largest relative move of an upper threshold, by metric."""
+    key = ("server_address", "metric", "key", "hour_of_week")
+    before = {tuple(row[k] for k in key): row["upper"] for row in clean}
+    found: dict[str, float] = defaultdict(float)
+    for row in bad:
+        old = before.get(tuple(row[k] for k in key))
+        if old:
+            found[row["metric"]] = max(found[row["metric"]], abs(row["upper"] / old - 1))
+    return dict(found)
+
+
+def by_kind(incidents: Iterable[Incident]) -> dict[str, int]:
+    """How many incidents there are of each kind."""
+    counts: dict[str, int] = defaultdict(int)
+    for incident in incidents:
+        counts[f"{incident.kind} {incident.server}"] += 1
+    return dict(counts)
+
+
+def attacked(
+    spark: SparkSession, settings: Settings, tried: Mapping[str, Limits], seeds: int, days: int
+) -> None:
+    """Tell recall, precision and delay of each rule over several plans of attacks."""
+    sums: dict[tuple[str, str], dict[str, Any]] = {
+        (how, rule): {"attacks": 0, "found": 0, "false": 0, "medians": [], "worst": 0.0}
+        for how in tried
+        for rule in dict.fromkeys(ATTACKS.values())
+    }
+    for seed in range(1, seeds + 1):
+        past = field_of(spark, settings, days, seed)
+        for how, limits in tried.items():
+            result = run_backtest(past, limits, RULES, sweep=False)
+            for score in result.scores:
+                own = sums[how, score.rule]
+                own["attacks"] += score.attacks
+                own["found"] += score.found
+                own["false"] += score.false_alarms
+                if score.median_delay_s is not None and score.worst_delay_s is not None:
+                    own["medians"].append(score.median_delay_s)
+                    own["worst"] = max(own["worst"], score.worst_delay_s)
+            for attack in result.missed:
+                say("missed", limits=how, seed=seed, attack=attack.name, server=attack.server)
+    for (how, rule), own in sums.items():
+        own["median"] = median(own.pop("medians") or [0.0])
+        say("attacked", limits=how, rule=rule, **own)
+
+
+def main() -> None:
+    """Print every figure as JSON, one line each."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=14)
+    parser.add_argument("--rate", type=float, default=2.0, help="requests/s of both servers")
+    parser.add_argument("--seeds", type=int, default=3, help="plans of attacks")
+    parser.add_argument("--attacked-days", type=int, default=2, help="last days that are attacked")
+    parser.add_argument("--clean-only", action="store_true", help="leave the poisoned past out")
+    parser.add_argument("--home", type=Path, help="where lines and tables are kept; default: none")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="loglake-") as temporary:
+        run(options.home or Path(temporary), options)
+
+
+def run(home: Path, options: argparse.Namespace) -> None:
+    """Make what is missing under `home`, then measure."""
+    days = options.days
+    settings = Settings(home=home / "clean", spark_driver_memory="3g")
+    lines = {"clean": home / "clean-lines", "attacked": home / "attacked-lines"}
+    if options.clean_only:
+        del lines["attacked"]
+    for name, where in lines.items():
+        if not where.exists():
+            write_lines(where, days, options.rate, 1, name == "attacked")
+    spark = spark_session(settings, "loglake-fortnight")
+    spark.sparkContext.setLogLevel("ERROR")
+    fits = {}
+    for name, where in lines.items():
+        place = settings.with_changes(home=home / name)
+        started = monotonic()
+        if not Path(place.table(names.TRAFFIC_PANES)).exists():
+            traffic, troubles = load(spark, place, where)
+        else:
+            traffic, troubles = (
+                tables.read_table(spark, place, t) for t in (names.TRAFFIC_PANES, names.ERROR_PANES)
+            )
+        say("panes", which=name, panes=traffic.count(), seconds=monotonic() - started)
+        started = monotonic()
+        fits[name] = learn(traffic, troubles, RULES)
+        say("fit", which=name, seconds=monotonic() - started, rows=len(fits[name].rows))
+        say("left out of the fit", which=name, incidents=by_kind(fits[name].incidents))
+        if name == "clean":
+            limits = fits[name].limits(replace(RULES))
+            end = START + days * DAY
+            found = merge(judge_all(traffic, troubles, limits, RULES), end)
+            say("clean fortnight", incidents=by_kind(found), days=days, servers=len(SERVERS))
+            tried = {"learned": limits, "floors": Limits()}
+            attacked(spark, place, tried, options.seeds, options.attacked_days)
+    if "attacked" in fits:
+        say("largest move of a threshold", **moves(fits["clean"].rows, fits["attacked"].rows))
+    spark.stop()
+
+
+def say(what: str, **figures: Any) -> None:
+    """Print one JSON object."""
+    click.echo(json.dumps({"what": what, **figures}))
+
+
+if __name__ == "__main__":
+    main()
