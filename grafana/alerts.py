@@ -12,6 +12,9 @@ from grafana.alert_queries import incident, latency, per_server, silence, stream
 
 FLOODS: Final = ("ip_spike", "server_flood")
 SCANS: Final = ("path_scan",)
+OPEN_FOR: Final = 300
+"""Seconds back that an incident is looked for: so long it stays open without another window
+(streaming/incidents.py, DEFAULT_QUIET), and so late a verdict of a busy machine may come."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ SECURITY: Final = (
         incident("r.score"),
         above=75,
         recovers_below=50,
-        seconds=90,
+        seconds=OPEN_FOR,
         summary='Score {{ printf "%.0f" $values.B.Value }}: ' + _verdict(""),
         board="loglake-anomalies",
         panel="Score by kind",
@@ -73,7 +76,7 @@ SECURITY: Final = (
         incident("r.observed / r.threshold", *FLOODS),
         above=2,
         recovers_below=1,
-        seconds=90,
+        seconds=OPEN_FOR,
         summary=_verdict(" requests"),
         board="loglake-anomalies",
         panel="IP spikes",
@@ -86,7 +89,7 @@ SECURITY: Final = (
         incident("r.observed / r.threshold", *SCANS),
         above=1,
         recovers_below=0.7,
-        seconds=90,
+        seconds=OPEN_FOR,
         summary=_verdict(" missing paths"),
         board="loglake-anomalies",
         panel="Scans",

@@ -36,6 +36,7 @@ def panel(
     overrides: Iterable[Mapping[str, Any]] = (),
     transformations: Sequence[Mapping[str, Any]] = (),
     colour: str = "palette-classic-by-name",
+    interval: str = "10s",
 ) -> Panel:
     """Build a panel of any kind."""
     texts = [queries] if isinstance(queries, str) else list(queries)
@@ -56,7 +57,7 @@ def panel(
         "description": description,
         "datasource": DATASOURCE,
         # No point is finer than a window, so a finer grid would only show gaps.
-        "interval": "10s",
+        "interval": interval,
         "targets": [
             {"refId": chr(ord("A") + index), "datasource": DATASOURCE, "query": text}
             for index, text in enumerate(texts)

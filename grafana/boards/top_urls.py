@@ -1,13 +1,21 @@
 """Which routes are asked for most, are slowest, fail most."""
 
+from collections.abc import Sequence
+
 from grafana import flux, theme
 from grafana.board import Board, Row, dashboard, query_variable, server_variable
 from grafana.overrides import status_styles, styled
 from grafana.panels import barchart, bargauge, stat, table, timeseries
 
-COUNTS = ("requests", "bytes", *(f"status_{n}xx" for n in range(1, 6)))
+STATUS = tuple(f"status_{n}xx" for n in range(1, 6))
+COURSE = "1m"
+"""Interval of the courses: a table a route and interval is what they cost."""
+
 LATENCY_STEPS = ((None, theme.GOOD), (0.5, theme.WARN), (1.0, theme.BAD))
 FAILURE_STEPS = ((None, theme.GOOD), (0.02, theme.WARN), (0.05, theme.BAD))
+
+SPENT = "(if exists r.latency_avg then r.latency_avg else 0.0) * float(v: r.requests)"
+"""Seconds that the requests of a row took in all."""
 
 ROUTES = flux.pipe(
     'from(bucket: "metrics")',
@@ -71,18 +79,27 @@ def points(*fields: str) -> str:
     )
 
 
-def by_route(*steps: str) -> str:
-    """One row a route: sums, the exact mean latency, the share of failures; then `steps`."""
-    zero = ", ".join(f"{name}: 0" for name in COUNTS)
-    sums = ", ".join(f"{name}: accumulator.{name} + r.{name}" for name in COUNTS)
-    return points(*COUNTS, "latency_avg") + flux.pipe(
+def by_route(*steps: str, counts: Sequence[str], timed: bool = False) -> str:
+    """One row a route: the sums of `counts`; then `steps`.
+
+    `requests` are always summed. With `status_5xx` there is `failing`, the share of failures;
+    `timed` adds `mean`, the exact mean latency. Each further field costs as much as the first.
+    """
+    names = tuple(dict.fromkeys(("requests", *counts)))
+    zero = [f"{name}: 0" for name in names]
+    sums = [f"{name}: accumulator.{name} + r.{name}" for name in names]
+    derived = []
+    if timed:
+        zero.append("time: 0.0")
+        sums.append(f"time: accumulator.time + {SPENT}")
+        derived.append("mean: r.time / float(v: r.requests)")
+    if "status_5xx" in names:
+        derived.append("failing: float(v: r.status_5xx) / float(v: r.requests)")
+    return points(*names, *(("latency_avg",) if timed else ())) + flux.pipe(
         "points",
-        f"reduce(identity: {{time: 0.0, {zero}}}, fn: (r, accumulator) => ({{{sums}, "
-        "time: accumulator.time + (if exists r.latency_avg then r.latency_avg else 0.0) "
-        "* float(v: r.requests)}))",
+        f"reduce(identity: {{{', '.join(zero)}}}, fn: (r, accumulator) => ({{{', '.join(sums)}}}))",
         flux.grouped(),
-        "map(fn: (r) => ({r with mean: r.time / float(v: r.requests), "
-        "failing: float(v: r.status_5xx) / float(v: r.requests)}))",
+        *([f"map(fn: (r) => ({{r with {', '.join(derived)}}}))"] if derived else []),
         *steps,
     )
 
@@ -109,16 +126,19 @@ def over_time(part: str, whole: str, *fields: str, summed: bool = False) -> str:
 
 
 def _numbers() -> Row:
-    counted = by_route('count(column: "requests")', flux.keep("requests"))
+    counted = by_route('count(column: "requests")', flux.keep("requests"), counts=())
     failing = by_route(
-        flux.filtered("r.status_5xx > 0"), 'count(column: "requests")', flux.keep("requests")
+        flux.filtered("r.status_5xx > 0"),
+        'count(column: "requests")',
+        flux.keep("requests"),
+        counts=("status_5xx",),
     )
     return 4, [
         stat("Routes", "Routes in the ranking.", counted, unit="short", w=6, spark=False),
         stat(
             "Requests",
             "Requests to the routes in the ranking.",
-            by_route('sum(column: "requests")', flux.keep("requests")),
+            by_route('sum(column: "requests")', flux.keep("requests"), counts=()),
             unit="short",
             w=6,
             spark=False,
@@ -136,7 +156,7 @@ def _numbers() -> Row:
         stat(
             "Slowest mean",
             "Mean request time of the slowest route.",
-            by_route('max(column: "mean")', flux.keep("mean")),
+            by_route('max(column: "mean")', flux.keep("mean"), counts=(), timed=True),
             unit="s",
             w=6,
             steps=LATENCY_STEPS,
@@ -152,6 +172,8 @@ def _ranking(column: str, where: str = "r.requests > 0") -> str:
         "limit(n: 10)",
         f'rename(columns: {{{column}: "value"}})',
         flux.keep("url", "value"),
+        counts=("status_5xx",) if column == "failing" else (),
+        timed=column == "mean",
     )
 
 
@@ -193,18 +215,20 @@ def _course() -> Row:
             unit="reqps",
             w=12,
             colours={},
+            interval=COURSE,
         ),
         timeseries(
             "Mean latency by route",
             "Mean request time of the busiest routes.",
             over_time(
-                "float(v: r.requests) * (if exists r.latency_avg then r.latency_avg else 0.0)",
+                SPENT,
                 "float(v: r.requests)",
                 "latency_avg",
             ),
             unit="s",
             w=12,
             colours={},
+            interval=COURSE,
         ),
     ]
 
@@ -217,7 +241,8 @@ def _failures() -> Row:
             by_route(
                 'sort(columns: ["requests"], desc: true)',
                 "limit(n: 10)",
-                flux.keep("url", *(f"status_{n}xx" for n in range(1, 6))),
+                flux.keep("url", *STATUS),
+                counts=STATUS,
             ),
             unit="short",
             w=12,
@@ -231,6 +256,7 @@ def _failures() -> Row:
             unit="percentunit",
             w=12,
             colours={},
+            interval=COURSE,
         ),
     ]
 
@@ -241,6 +267,8 @@ def _all() -> Row:
         "status_2xx: r.status_2xx, status_3xx: r.status_3xx, status_4xx: r.status_4xx, "
         "status_5xx: r.status_5xx, bytes: r.bytes}))",
         'sort(columns: ["requests"], desc: true)',
+        counts=("bytes", *STATUS[1:]),
+        timed=True,
     )
     gauge = {"type": "gauge", "mode": "basic", "valueDisplayMode": "text"}
     return 10, [
