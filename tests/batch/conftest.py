@@ -1,4 +1,4 @@
-"""A real InfluxDB and a lake with lines in it, for the jobs that compare the two."""
+"""Real Kafka and InfluxDB and a lake with lines in it, for the jobs that compare them."""
 
 import shutil
 import tempfile
@@ -12,17 +12,18 @@ from pyspark.sql import SparkSession
 
 from stack import launch
 from streaming import names, schemas, tables
+from streaming.influx_sink import InfluxSink
 from streaming.settings import Settings
 from tests.fixtures.ports import free_port_settings
 
 
 @pytest.fixture(scope="session")
 def influx() -> Iterator[Settings]:
-    """Settings of a home in which InfluxDB runs."""
+    """Settings of a home in which InfluxDB and Kafka run."""
     home = Path(tempfile.mkdtemp(prefix="loglake-"))
     settings = Settings(home=home, **free_port_settings())  # type: ignore[arg-type]
     try:
-        launch.up(settings, lambda name, state: None, ["influxd"])
+        launch.up(settings, lambda name, state: None, ["influxd", "kafka"])
         yield settings
     finally:
         launch.down(settings)
@@ -66,6 +67,23 @@ class Lake:
         frame = self.spark.createDataFrame(rows, schemas.TABLES[table])
         frame.write.format("delta").mode("append").save(self.settings.table(table))
 
+    def point(self, minutes_ago: float, requests: int) -> None:
+        """Write the point of a window of web1, whatever the lake says of it."""
+        seconds = (self.now - timedelta(minutes=minutes_ago)).timestamp()
+        row = {
+            "window_start": int(seconds // 10) * 10_000,
+            "server": "web1",
+            "requests": requests,
+            "rps": 0.0,
+            "bytes": 0,
+            "throughput_bps": 0.0,
+            "error_rate": 0.0,
+            "clients": 1,
+            **{f"status_{n}xx": 0 for n in range(1, 6)},
+        }
+        with InfluxSink(self.settings) as sink:
+            sink.write(names.HTTP_TRAFFIC, [row], time_column="window_start")
+
     def requests(self) -> dict[str, int]:
         """Requests by server over all points of InfluxDB."""
         flux = (
@@ -89,10 +107,9 @@ class Lake:
             ]
 
 
-@pytest.fixture
-def lake(spark: SparkSession, influx: Settings, tmp_path: Path) -> Lake:
+def empty_lake(spark: SparkSession, influx: Settings, directory: Path) -> Lake:
     """A lake of its own; the bucket is emptied."""
-    settings = influx.with_changes(lake=str(tmp_path / "lake"), checkpoints=str(tmp_path / "cp"))
+    settings = influx.with_changes(lake=str(directory / "lake"), checkpoints=str(directory / "cp"))
     with InfluxDBClient(
         settings.influx, token=settings.secret("influx_write_token"), org=settings.influx_org
     ) as client:
@@ -100,3 +117,9 @@ def lake(spark: SparkSession, influx: Settings, tmp_path: Path) -> Lake:
             datetime(2020, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC), "", bucket="metrics"
         )
     return Lake(spark, settings)
+
+
+@pytest.fixture
+def lake(spark: SparkSession, influx: Settings, tmp_path: Path) -> Lake:
+    """An empty lake."""
+    return empty_lake(spark, influx, tmp_path)

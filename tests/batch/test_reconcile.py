@@ -7,7 +7,6 @@ import pytest
 from batch.job import JobError
 from batch.reconcile import rebuild, reconcile
 from streaming import names, tables
-from streaming.influx_sink import InfluxSink
 from tests.batch.conftest import Lake
 
 pytestmark = pytest.mark.stack
@@ -45,7 +44,7 @@ def test_events_that_slipped_in_twice_are_removed_from_lake_and_points(lake: Lak
     lake.access("ab", minutes_ago=30)
     lake.access("c", minutes_ago=20)
     lake.access("b", minutes_ago=30, offset=50)
-    _write_point(lake, minutes_ago=30, requests=3)
+    lake.point(minutes_ago=30, requests=3)
     outcome = reconcile(lake.spark, lake.settings)
     assert outcome.duplicates == 1
     assert outcome.reasons["more"] == 1
@@ -61,7 +60,7 @@ def test_events_that_slipped_in_twice_are_removed_from_lake_and_points(lake: Lak
 
 def test_a_point_without_any_line_is_removed(lake: Lake) -> None:
     lake.access("ab", minutes_ago=30)
-    _write_point(lake, minutes_ago=25, requests=7)
+    lake.point(minutes_ago=25, requests=7)
     outcome = reconcile(lake.spark, lake.settings)
     assert outcome.removed == 1
     assert lake.requests() == {"web1": 2}
@@ -77,20 +76,3 @@ def test_a_period_is_rebuilt_from_nothing(lake: Lake) -> None:
     assert lake.requests() == {"web1": 3}
     with pytest.raises(JobError, match="7 days"):
         rebuild(lake.spark, lake.settings, lake.now - 9 * day, lake.now - 8 * day)
-
-
-def _write_point(lake: Lake, minutes_ago: float, requests: int) -> None:
-    seconds = (lake.now - timedelta(minutes=minutes_ago)).timestamp()
-    row = {
-        "window_start": int(seconds // 10) * 10_000,
-        "server": "web1",
-        "requests": requests,
-        "rps": 0.0,
-        "bytes": 0,
-        "throughput_bps": 0.0,
-        "error_rate": 0.0,
-        "clients": 1,
-        **{f"status_{n}xx": 0 for n in range(1, 6)},
-    }
-    with InfluxSink(lake.settings) as sink:
-        sink.write(names.HTTP_TRAFFIC, [row], time_column="window_start")
