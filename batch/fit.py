@@ -200,13 +200,11 @@ def _clients(make: _Rows, history: History, rules: Rules) -> None:
         return
     mean_clients = clients / panes
     make.add_all(thresholds.CLIENTS, mean_clients, mean_clients, None, mean_clients * 3, n=panes)
-    learning = make.state == LEARNING
     nats = surprise(1)
     load = 2 * sum(m.load for m in history.minutes) / clients
     loads = [float(x) for m in history.minutes for x in m.loads]
-    floor = rules.spike_floor if learning else rules.spike_floor_learned
     # A probe every second is as heavy in the next window.
-    upper = max(floor, BURST * max(extreme(loads, nats), 2 * quantile(loads, 0.5)))
+    upper = max(rules.spike_floor, BURST * max(extreme(loads, nats), 2 * quantile(loads, 0.5)))
     make.add_all(thresholds.CLIENT_LOAD, load, load, None, upper, n=len(loads))
     missing = 2 * sum(m.missing for m in history.minutes) / clients
     misses = [float(x) for m in history.minutes for x in m.misses]

@@ -1,7 +1,7 @@
 """The live detector: lines appended to the lake → panes, judgements, incidents, anomalies."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -22,6 +22,7 @@ from streaming.incidents import Incident
 from streaming.influx_sink import InfluxSink
 from streaming.measurements import TOP_URLS
 from streaming.panes import traffic_panes
+from streaming.progress import read_progress
 from streaming.settings import Settings
 from streaming.thresholds import Limits, rules_of
 
@@ -76,6 +77,7 @@ class Sink(Protocol):
 class _Detection:
     """What both detectors share: memory that is filled from the lake at the first batch."""
 
+    stream: str
     table: str
     panes: str
     kinds: tuple[str, ...]
@@ -97,13 +99,15 @@ class _Detection:
 
     def __call__(self, batch: DataFrame, _batch_id: int) -> None:
         """Judge what one micro-batch of event times touched."""
+        covered = self._covered()
         starts = metrics.recent_windows(batch.where(F.col("event_time").isNotNull()))
         if self._memory is None:
             self._memory = self._remembered()
         if starts:
             self._memory.replace(starts, self._recompute(starts))
         limits = self._limits.get()
-        change = self._memory.judge(starts, self._until(starts), partial(self._judge, limits))
+        until = self._until(self._memory, covered)
+        change = self._memory.judge(starts, until, partial(self._judge, limits))
         self._store(change)
         self._publish(change, limits)
 
@@ -147,11 +151,25 @@ class _Detection:
             (F.col("event_date") >= F.to_date(edge)) & (F.col("window_start") >= edge)
         )
 
-    def _until(self, starts: Sequence[int]) -> int:
+    def _covered(self) -> float:
+        """Epoch second up to which the lake has what Kafka had; the clock where no stream runs.
+
+        Without it a lake query that falls behind would look like a silence of every server.
+        """
+        progress = read_progress(self._settings, self.stream)
+        if progress is None:
+            return self._clock()
+        lake = progress.queries.get("lake")
+        if lake is None or lake.lag_rows:
+            return 0.0
+        return min(self._clock(), lake.committed_at.timestamp() - lake.batch_seconds)
+
+    def _until(self, memory: Memory[Any], covered: float) -> int:
         """The newest window with a line, or the one that must have had its lines by now."""
+        known = [*memory.panes, *(session.last for session in memory.carried)]
         # A clock that is ahead would have every other server judged silent.
-        begun = [start for start in starts if start <= self._clock()]
-        settled = int(self._clock() - SETTLE_SECONDS - names.WINDOW_SECONDS)
+        begun = [second for second in known if second <= self._clock()]
+        settled = int(covered - SETTLE_SECONDS - names.WINDOW_SECONDS)
         return max([*begun, settled - settled % names.WINDOW_SECONDS])
 
     def _store(self, change: Change) -> None:
@@ -173,6 +191,7 @@ class _Detection:
 class TrafficDetection(_Detection):
     """The `foreachBatch` function of the detector over `access_logs`."""
 
+    stream = names.STREAM_ACCESS
     table, panes, kinds = names.ACCESS_LOGS, names.TRAFFIC_PANES, TRAFFIC_KINDS
 
     def _recompute(self, starts: list[int]) -> list[Pane]:
@@ -218,6 +237,7 @@ class TrafficDetection(_Detection):
 class ErrorDetection(_Detection):
     """The `foreachBatch` function of the detector over `error_logs`."""
 
+    stream = names.STREAM_ERRORS
     table, panes, kinds = names.ERROR_LOGS, names.ERROR_PANES, ERROR_KINDS
 
     def _recompute(self, starts: list[int]) -> list[ErrorPane]:

@@ -87,7 +87,7 @@ def run_stream(
         spark = spark_session(settings, stream, ui_port=settings.spark_ui_ports()[stream])
         spark.sparkContext.setLogLevel("WARN")
         try:
-            application.start(build(spark, settings))
+            application.start(spark, build(spark, settings))
             application.watch()
         except StopRequested:
             log.info("%s stops after its running batches", stream)
@@ -108,9 +108,11 @@ class _Application:
         self._pipeline_due = 0.0
         self._sink = InfluxSink(settings)
 
-    def start(self, specs: list[QuerySpec]) -> None:
+    def start(self, spark: SparkSession, specs: list[QuerySpec]) -> None:
         self._report()
         for spec in specs:
+            # Pools share the cores fairly; the thread of a query inherits the one set here.
+            spark.sparkContext.setLocalProperty("spark.scheduler.pool", spec.name)
             checkpoint = self._settings.checkpoint(self._stream, spec.name)
             query = (
                 spec.writer.queryName(spec.name)

@@ -44,8 +44,9 @@ class Rules:
     """Floors and limits of the rules; docs/detection.md says where each comes from."""
 
     spike_floor: float = 40
-    """Load of one client in 20 s without a baseline; the heaviest real browser has 21."""
-    spike_floor_learned: float = 20
+    """Load of one client in 20 s, which a baseline only raises; the heaviest real browser has
+    21, a busy API client 37. A lower one, where few clients come, takes each of these for a flood.
+    """
     spike_minute: float = 3
     """A minute's threshold over that of 20 s: the same rate, kept up."""
     spike_peers: float = 2

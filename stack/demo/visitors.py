@@ -138,7 +138,7 @@ def _buy(rng: Random, client: str, agent: str, at: float) -> Visit:
 def program(rng: Random, client: str, start: float) -> Visit:
     """An API client: calls at a steady pace."""
     agent, at, calls = rng.choice(PROGRAMS), start, rng.randint(15, 60)
-    pace = rng.uniform(0.3, 1.8)
+    pace = rng.uniform(0.6, 1.8)
     for i in range(calls):
         draw = rng.random()
         if draw < 0.62:

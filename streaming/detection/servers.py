@@ -98,13 +98,14 @@ class Server:
     def _drop(self, pane: Pane, limits: Limits, rules: Rules) -> Judgement | None:
         """Judge a minute with far fewer requests than the hour of week has, silence included."""
         limit = limits.get(pane.server, thresholds.REQUEST_RATE, pane.second)
-        if limit and limit.learned:
-            if limit.lower is None:
-                return None
+        # Where even no request at all is usual in a minute, only a longer silence can tell.
+        lower = limit.lower if limit and limit.learned else None
+        if limit and lower is not None:
             observed = sum(p.requests for p in self._last(MINUTE))
             expected = limit.expected
-            floor, gate = min(limit.lower, rules.drop_share * expected), True
+            floor, gate = min(lower, rules.drop_share * expected), True
         else:
+            limit = None
             observed = sum(p.requests for p in self._last(SILENCE))
             if observed or len(self._panes) < SLOW // STEP:
                 return None
@@ -119,7 +120,7 @@ class Server:
             pane.server,
             "",
             pane.second,
-            MINUTE if limit and limit.learned else SILENCE,
+            MINUTE if limit else SILENCE,
             observed=observed,
             expected=expected,
             threshold=stretched(expected, floor, rules),
