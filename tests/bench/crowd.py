@@ -1,0 +1,91 @@
+"""`python -m tests.bench.crowd 1000000`: so many clients and URLs in ten minutes, one an attacker.
+
+Prints how large the panes and the detector's memory of them become, and whom it names.
+"""
+
+import json
+import pickle
+import sys
+import tempfile
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+import click
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from streaming import schemas
+from streaming.detection.collect import panes_of
+from streaming.detection.judge import judge
+from streaming.detection.live import Memory
+from streaming.incidents import merge
+from streaming.panes import traffic_panes
+from streaming.session import spark_session
+from streaming.settings import Settings
+from streaming.thresholds import Limits, Rules
+
+START: Final = 1_767_600_000
+MINUTES: Final = 10
+ATTACKER: Final = "203.0.113.9"
+
+
+def crowd(spark: SparkSession, clients: int, windows: int) -> DataFrame:
+    """Access lines: every client asks once for a URL of its own, the attacker 60 times a window."""
+    span = windows * 10
+    many = spark.range(clients).select(
+        (F.col("id") % span + START).alias("second"),
+        F.format_string("10.%d.%d.%d", *(F.floor(F.col("id") / 256**n) % 256 for n in (2, 1, 0))).alias("c"),
+        F.format_string("/item/%x", F.col("id")).alias("path"),
+    )
+    lone = spark.range(windows * 60).select(
+        (F.floor(F.col("id") / 6) + START).alias("second"),
+        F.lit(ATTACKER).alias("c"),
+        F.format_string("/x%x.php", F.col("id")).alias("path"),
+    )
+    status = F.when(F.col("c") == ATTACKER, 404).otherwise(200)
+    lines = many.unionByName(lone).select(
+        F.timestamp_seconds("second").alias("event_time"),
+        F.lit("web1").alias("server_address"),
+        F.col("c").alias("client_address"),
+        F.col("path").alias("url_path"),
+        F.col("path").alias("http_route"),
+        status.alias("http_response_status_code"),
+    )
+    empty = spark.createDataFrame([], schemas.ACCESS_LOGS)
+    return empty.unionByName(lines, allowMissingColumns=True)
+
+
+def sizes(spark: SparkSession, clients: int, windows: int) -> dict[str, Any]:
+    """What such a crowd comes to: rows, largest lists, bytes in memory, entities named."""
+    panes = list(panes_of(traffic_panes(crowd(spark, clients, windows), fleet=False)))
+    memory: Memory = Memory()
+    memory.replace((), panes)
+    end = panes[-1].second
+    change = memory.judge((), end, lambda some, start, until, seen: judge(some, Limits(), Rules()))
+    incidents = merge(change.judgements, end + 10)
+    return {
+        "clients": sum(pane.clients for pane in panes),
+        "panes": len(panes),
+        "heavy": max(len(pane.heavy) for pane in panes),
+        "missers": max(len(pane.missers) for pane in panes),
+        "routes": max(len(pane.routes) for pane in panes),
+        "bytes_per_pane": max(len(pickle.dumps(pane)) for pane in panes),
+        "bytes_of_memory": len(pickle.dumps(memory)),
+        "series": len({(i.kind, i.server) for i in incidents}),
+        "named": sorted({i.entity for i in incidents if i.kind == "path_scan"}),
+    }
+
+
+def main(clients: int) -> None:
+    """Measure and print one JSON object."""
+    with tempfile.TemporaryDirectory(prefix="loglake-") as home:
+        spark = spark_session(Settings(home=Path(home)), "loglake-crowd")
+        started = monotonic()
+        found = sizes(spark, clients, MINUTES * 6)
+        click.echo(json.dumps({**found, "seconds": round(monotonic() - started, 1)}))
+        spark.stop()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
