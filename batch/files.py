@@ -14,6 +14,8 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming import names, schemas
+from streaming.access_lines import MAX_HOST
+from streaming.lines import clean
 
 _ERROR: Final = re.compile(rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] ")
 _ROTATED: Final = re.compile(r"(?:[.-]\d+)?(?:\.gz)?$")
@@ -54,13 +56,17 @@ def records(spark: SparkSession, files: Iterable[LogFile]) -> DataFrame:
 
 
 def _of_file(spark: SparkSession, number: int, file: LogFile) -> DataFrame:
+    value = F.col("value")
+    # In the streams the record's key says the server; here only the line itself may know better.
+    named = F.coalesce(F.get_json_object(value, "$.hostname"), F.get_json_object(value, "$.server"))
+    own = F.when(value.startswith("{"), clean(named, MAX_HOST))
     columns = {
         "value": F.col("value").cast("binary"),
         "topic": F.lit(names.TOPIC_ERRORS if file.errors else names.TOPIC_ACCESS),
         "kafka_partition": F.lit(number),
         "kafka_offset": F.monotonically_increasing_id(),
         "ingested_at": F.current_timestamp(),
-        "server_address": F.lit(file.server),
+        "server_address": F.coalesce(own, F.lit(file.server)),
         "log_file": F.lit(str(file.path)),
         "byte_offset": F.monotonically_increasing_id(),
     }

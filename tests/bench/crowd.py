@@ -35,7 +35,9 @@ def crowd(spark: SparkSession, clients: int, windows: int) -> DataFrame:
     span = windows * 10
     many = spark.range(clients).select(
         (F.col("id") % span + START).alias("second"),
-        F.format_string("10.%d.%d.%d", *(F.floor(F.col("id") / 256**n) % 256 for n in (2, 1, 0))).alias("c"),
+        F.format_string(
+            "10.%d.%d.%d", *(F.floor(F.col("id") / 256**n) % 256 for n in (2, 1, 0))
+        ).alias("c"),
         F.format_string("/item/%x", F.col("id")).alias("path"),
     )
     lone = spark.range(windows * 60).select(
