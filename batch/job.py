@@ -110,8 +110,10 @@ def _pipes() -> Iterator[dagster_pipes.PipesContext | None]:
 
 
 def _end_with_parent() -> None:
-    # Dagster's run holds the other end of standard input and never writes to it.
-    sys.stdin.buffer.read()
+    # Dagster's run holds the other end of standard input and never writes to it. Not through
+    # sys.stdin: Python aborts at its end while a thread waits with the lock of that buffer.
+    while os.read(0, 1024):
+        pass
     log.error("the Dagster run that started this job is gone; the job ends")
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -1,0 +1,64 @@
+"""Batch jobs as Dagster runs: real Spark children, ended with their run, right the next time."""
+
+import os
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import psutil
+import pytest
+
+from streaming.settings import CHECKOUT
+from tests.batch.conftest import Lake
+from tests.fixtures.stack import eventually
+from tests.orchestration.world import DEFINITIONS
+
+pytestmark = pytest.mark.stack
+
+DAY = 24 * 60
+START_SECONDS = 240
+
+
+@pytest.fixture
+def located(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake:
+    """The lake, where jobs that Dagster starts look for one."""
+    for name, value in lake.settings.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    return lake
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """The batch job of a run and its JVM, once both are there."""
+    found = psutil.Process(pid).children(recursive=True)
+    job = any("batch.reconcile" in process.cmdline() for process in found)
+    jvm = any(process.name() == "java" for process in found)
+    return found if job and jvm else []
+
+
+def test_a_run_that_is_killed_leaves_no_orphan_and_the_next_run_is_right(located: Lake) -> None:
+    located.access("ab", minutes_ago=30)
+    command = [str(Path(sys.executable).parent / "dagster"), "job", "execute"]
+    command += ["-m", "orchestration.definitions", "-j", "reconcile"]
+    with subprocess.Popen(command, cwd=CHECKOUT, env=os.environ) as run:
+        children = eventually(lambda: family(run.pid), START_SECONDS)
+        run.kill()
+    _, left = psutil.wait_procs(children, timeout=60)
+    assert not left
+    assert subprocess.run(command, cwd=CHECKOUT, env=os.environ, check=False).returncode == 0
+    assert located.requests() == {"web1": 2}
+
+
+def test_days_that_are_missing_are_backfilled_one_by_one(located: Lake) -> None:
+    for days, ids in enumerate(("a", "bc", "def"), start=1):
+        located.access(ids, minutes_ago=days * DAY)
+    job = DEFINITIONS.resolve_job_def("rebuild_metrics")
+    expected = 0
+    with dg.DagsterInstance.ephemeral() as instance:
+        for days, lines in enumerate((1, 2, 3), start=1):
+            day = f"{located.now - timedelta(days=days):%Y-%m-%d}"
+            assert job.execute_in_process(instance=instance, partition_key=day).success
+            expected += lines
+            assert located.requests() == {"web1": expected}
