@@ -33,6 +33,8 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
         # A snapshot is rebuilt by 50 tasks by default; the log of a small table needs a few.
         .config("spark.databricks.delta.snapshotPartitions", "2")
         .config("spark.sql.streaming.metricsEnabled", "false")
+        # VACUUM lists a table in so many tasks; the default is 10,000, for a handful of folders.
+        .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", "16")
         # First in, first out would let a long batch of one query hold up the live metrics.
         .config("spark.scheduler.mode", "FAIR")
         # One detection batch runs some 150 generated classes; with room for 100, the default, each
