@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from delta.tables import DeltaTable
@@ -124,7 +125,7 @@ def test_the_exit_status_says_whether_they_agree(wrong: Lake) -> None:
 
 def _command(settings: Settings) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "stack.cli", "verify", "--json", "--every-window"],
+        [str(Path(sys.executable).parent / "loglake"), "verify", "--json", "--every-window"],
         cwd=CHECKOUT,
         env={**os.environ, **settings.environment()},
         capture_output=True,
