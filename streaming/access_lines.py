@@ -137,7 +137,9 @@ def _common(fields: DataFrame, history_days: int | None) -> DataFrame:
         {
             "event_time": logged,
             "server_address": F.coalesce(
-                "server_address", clean(F.coalesce("hostname", "server"), MAX_HOST)
+                "server_address",
+                clean(F.col("hostname"), MAX_HOST),
+                clean(F.col("server"), MAX_HOST),
             ),
             "client_address": F.when(F.col("remote_addr").rlike(_CLIENT), F.col("remote_addr")),
             "http_response_status_code": F.col("status").try_cast("int"),
@@ -178,16 +180,20 @@ def _reason(history_days: int | None) -> Column:
 def _detailed(common: DataFrame) -> DataFrame:
     """Add the columns that only the lake keeps."""
     verb, target, protocol = _request_line()
-    requested = common.withColumns({"verb": verb, "target": target, "protocol": protocol})
     well_formed = F.col("verb").rlike(_METHOD) & (
         F.col("protocol").isNotNull() | F.col("target").startswith("/")
     )
-    path = F.when(well_formed, F.substring_index("target", "?", 1)).otherwise(F.col("request"))
+    path = F.when(F.col("well_formed"), F.substring_index("target", "?", 1))
+    requested = (
+        common.withColumns({"verb": verb, "target": target, "protocol": protocol})
+        .withColumn("well_formed", well_formed)
+        .withColumns({"path": path.otherwise(F.col("request")), "query": _query()})
+    )
     return requested.withColumns(
         {
-            "http_request_method": F.when(well_formed, F.col("verb")),
-            "url_path": clean(path, MAX_PATH),
-            "url_query": F.when(well_formed, clean(_query(), MAX_PATH)),
+            "http_request_method": F.when(F.col("well_formed"), F.col("verb")),
+            "url_path": clean(F.col("path"), MAX_PATH),
+            "url_query": clean(F.col("query"), MAX_PATH),
         }
     ).withColumns(
         {
@@ -224,13 +230,13 @@ def _request_line() -> tuple[Column, Column, Column]:
 
 
 def _filled(key: str) -> Column:
-    return F.nullif(F.nullif(F.col(key), F.lit("")), F.lit("-"))
+    return F.when(~F.col(key).isin("", "-"), F.col(key))
 
 
 def _query() -> Column:
     target = F.col("target")
     at = F.instr(target, "?")
-    return F.when(at > 0, target.substr(at + 1, F.lit(MAX_PATH * 2)))
+    return F.when(F.col("well_formed") & (at > 0), target.substr(at + 1, F.lit(MAX_PATH * 2)))
 
 
 def _protocol_version(protocol: Column) -> Column:

@@ -9,7 +9,7 @@ from pyspark.storagelevel import StorageLevel
 
 from streaming import names, tables
 from streaming.lines import accepted, rejected
-from streaming.replays import File, Positions, Run, runs
+from streaming.replays import FILE, File, Positions, Run, runs
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class LakeWriter:
         self._settings = settings
         self._table = table
         self._parse = parse
-        self._positions = Positions(self._end_in_lake)
+        self._positions = Positions(self._ends_in_lake)
         self._first = True
         self._input = 0
         self._rejected = 0
@@ -141,15 +141,16 @@ class LakeWriter:
             ).select("event_id")
         )
 
-    def _end_in_lake(self, file: File) -> int:
-        ends = [
-            tables.read_table(self._spark, self._settings, table)
-            .where(_of_files([file]))
-            .agg(F.max("byte_offset"))
-            .collect()[0][0]
-            for table in (self._table, names.REJECTED_LINES)
-        ]
-        return max((end + 1 for end in ends if end is not None), default=0)
+    def _ends_in_lake(self, files: list[File]) -> dict[File, int]:
+        """The byte after the last line of each file that the lake has lines of."""
+        ends: dict[File, int] = {}
+        for table in (self._table, names.REJECTED_LINES):
+            rows = tables.read_table(self._spark, self._settings, table).where(_of_files(files))
+            for row in rows.groupBy(*FILE).agg(F.max("byte_offset").alias("last")).collect():
+                if row["last"] is not None:
+                    file = (row["server_address"], row["log_file"])
+                    ends[file] = max(ends.get(file, 0), row["last"] + 1)
+        return ends
 
     def _write(self, rows: DataFrame, table: str, batch_id: int) -> None:
         # The query's id is born with its checkpoint: a new checkpoint starts at batch 0 again and
@@ -176,5 +177,5 @@ def _of_files(files: list[File]) -> Column:
 
 
 def _lines_by_file(rows: DataFrame) -> dict[File, int]:
-    counts = rows.groupBy("server_address", "log_file").count().collect()
+    counts = rows.groupBy(*FILE).count().collect()
     return {(row["server_address"], row["log_file"]): row["count"] for row in counts}

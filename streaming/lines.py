@@ -13,8 +13,8 @@ RAW_BYTES: Final = 8192
 _INVISIBLE: Final = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 """C0, C1, line separators and bidirectional controls: what can forge a terminal or a page."""
 
-_UNCOMMON: Final = "[^ -~]"
-"""One range is ten times as fast to look for as the classes above."""
+_PLAIN: Final = "^(?!-?$)[ -~]+$"
+"""A text that needs no cleaning; one range is ten times as fast to look for as the classes."""
 
 _MAX_EPOCH_SECONDS: Final = 253_402_300_799
 
@@ -34,11 +34,15 @@ def raw_of(value: Column) -> Column:
 
 
 def clean(column: Column, length: int) -> Column:
-    """Return a text without invisible characters, at most `length` long; null for '' and '-'."""
-    visible = F.when(column.rlike(_UNCOMMON), F.regexp_replace(column, _INVISIBLE, "")).otherwise(
-        column
+    """Return a text without invisible characters, at most `length` long; null for '' and '-'.
+
+    Give it a bare column: an expression would be evaluated once for each of its uses in here.
+    """
+    visible = F.regexp_replace(column, _INVISIBLE, "")
+    filled = F.regexp_extract(visible, f"(?s)^(?!-?$).{{1,{length}}}", 0)
+    return F.when(column.rlike(_PLAIN), F.substring(column, 1, length)).otherwise(
+        F.nullif(filled, F.lit(""))
     )
-    return F.nullif(F.nullif(F.substring(visible, 1, length), F.lit("")), F.lit("-"))
 
 
 def epoch_time(seconds: Column) -> Column:

@@ -7,14 +7,16 @@ suspicion too many costs time, never a line. After a rotation the offsets start 
 stay suspect until they pass the end of the previous file, then nothing is suspect again.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 File = tuple[str | None, str | None]
-"""(server_address, log_file)"""
+FILE: Final = ("server_address", "log_file")
+"""What a file is known by: a server's name and the path there, and the columns that hold them."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def runs(records: DataFrame) -> list[Run]:
     line_end = F.col("byte_offset") + F.length("value") + 1
     rows = (
         records.where(F.col("byte_offset").isNotNull())
-        .groupBy("server_address", "log_file")
+        .groupBy(*FILE)
         .agg(
             F.min("byte_offset").alias("start"),
             F.max(line_end).alias("end"),
@@ -66,19 +68,24 @@ def _run(row: Row) -> Run:
 class Positions:
     """The positions of all files, learnt from the lake when a file is first met."""
 
-    def __init__(self, learn: Callable[[File], int]) -> None:
-        """Take `learn`, which returns the end of the highest line the lake has of a file, or 0."""
+    def __init__(self, learn: Callable[[list[File]], Mapping[File, int]]) -> None:
+        """Take `learn`, which returns the end of the highest line the lake has of each file."""
         self._learn = learn
         self._known: dict[File, Position] = {}
 
     def suspects(self, batch: Iterable[Run]) -> list[Run]:
         """The runs that must be compared with the lake before they are appended."""
+        batch = list(batch)
+        unknown = [run.file for run in batch if run.file not in self._known]
+        if unknown:
+            ends = self._learn(unknown)
+            self._known.update((file, Position(ends.get(file, 0))) for file in unknown)
         return [run for run in batch if run.repeats or run.start < self._limit(run.file)]
 
     def advance(self, batch: Iterable[Run], replayed: set[File]) -> None:
         """Move on after a commit; `replayed` names the files of which lines were left out."""
         for run in batch:
-            known = self._position(run.file)
+            known = self._known.get(run.file, Position(0))
             if run.start < known.end and run.file not in replayed:
                 # Lower offsets, and every line new: the file was rotated.
                 moved = Position(run.last_end, max(known.end, run.end))
@@ -87,10 +94,5 @@ class Positions:
             self._known[run.file] = moved
 
     def _limit(self, file: File) -> int:
-        known = self._position(file)
+        known = self._known[file]
         return max(known.end, known.previous_end)
-
-    def _position(self, file: File) -> Position:
-        if file not in self._known:
-            self._known[file] = Position(self._learn(file))
-        return self._known[file]

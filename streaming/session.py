@@ -1,8 +1,17 @@
 """The Spark session of every job: Delta, the Kafka connector, UTC."""
 
+from typing import Final
+
 from pyspark.sql import SparkSession
 
 from streaming.settings import Settings
+
+JAVA_OPTIONS: Final = (
+    "-Djava.awt.headless=true -XX:+UseParallelGC"
+    # Spark makes one method of a whole stage; past 8 kB of bytecode, as the parser's is, the JVM
+    # would interpret it for ever: 7.4 s instead of 5.0 s for 300,000 lines.
+    " -XX:-DontCompileHugeMethods"
+)
 
 
 def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = None) -> SparkSession:
@@ -24,7 +33,10 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
             "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
         )
         .config("spark.driver.memory", settings.spark_driver_memory)
-        .config("spark.driver.extraJavaOptions", "-Djava.awt.headless=true -XX:+UseParallelGC")
+        .config(
+            "spark.driver.extraJavaOptions",
+            "-Djava.awt.headless=true -XX:+UseParallelGC -XX:-DontCompileHugeMethods",
+        )
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
         .config("spark.ui.enabled", str(ui_port is not None).lower())

@@ -13,9 +13,20 @@ PROPERTIES = {
     # A checkpoint every 100 commits: the streams commit some 20 times a minute.
     "delta.checkpointInterval": "100",
     "delta.logRetentionDuration": "interval 7 days",
-    # The columns that queries prune by come first in each schema; long texts need no statistics.
-    "delta.dataSkippingNumIndexedCols": "32",
 }
+
+PRUNED_BY = (
+    "event_time",
+    "server_address",
+    "log_file",
+    "byte_offset",
+    "kafka_partition",
+    "kafka_offset",
+    "ingested_at",
+)
+"""The columns of lines by which queries leave files out. Statistics of the first 32, Delta's
+default, make an append of `access_logs` a third slower, and no query looks for a client or a path
+by range."""
 
 
 def ensure_table(spark: SparkSession, settings: Settings, name: str) -> None:
@@ -26,6 +37,9 @@ def ensure_table(spark: SparkSession, settings: Settings, name: str) -> None:
         builder = builder.partitionedBy(PARTITION)
     for key, value in PROPERTIES.items():
         builder = builder.property(key, value)
+    if "log_file" in schema.names:
+        columns = ",".join(name for name in PRUNED_BY if name in schema.names)
+        builder = builder.property("delta.dataSkippingStatsColumns", columns)
     try:
         builder.execute()
     except PySparkException:

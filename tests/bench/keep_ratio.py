@@ -91,7 +91,7 @@ def full(spark: SparkSession, settings: Settings) -> float:
         queries[spec.name] = (
             spec.writer.queryName(spec.name)
             .option("checkpointLocation", fresh.checkpoint("bench", spec.name))
-            .trigger(processingTime="100 milliseconds")
+            .trigger(processingTime=f"{spec.trigger_seconds} seconds")
             .start()
         )
     while not all(_drained(queries[name]) for name in ("lake", "metrics")):

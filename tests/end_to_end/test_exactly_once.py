@@ -14,6 +14,7 @@ from streaming import names
 from streaming.progress import read_progress
 from tests.end_to_end import claims
 from tests.fixtures.stack import Stack, eventually
+from tests.grafana.claims import assert_queries_answer
 
 pytestmark = pytest.mark.stack
 
@@ -59,6 +60,10 @@ def test_a_rotation_under_load_loses_and_repeats_nothing(
     claims.assert_lake_holds_each_once(pipeline, spark, {reply.request_id for reply in replies})
     claims.assert_windows_match(pipeline)
     claims.assert_error_lines_match(pipeline, spark)
+
+
+def test_every_board_and_rule_can_read_what_the_streams_wrote(pipeline: Stack) -> None:
+    assert_queries_answer(pipeline)
 
 
 def _rotate(stack: Stack, number: int) -> None:

@@ -31,13 +31,13 @@ def suspicion(positions: Positions, *batches: Run, replayed: bool = False) -> li
 
 
 def test_a_file_that_grows_is_never_suspect() -> None:
-    positions = Positions(lambda _file: 0)
+    positions = Positions(lambda _files: {})
     assert suspicion(positions, run(0, 100), run(100, 250), run(250, 251)) == [False] * 3
 
 
 def test_the_lake_is_asked_once_for_each_file() -> None:
     asked = []
-    positions = Positions(lambda file: asked.append(file) or 500)
+    positions = Positions(lambda files: asked.extend(files) or dict.fromkeys(files, 500))
     assert suspicion(positions, run(400, 600), run(600, 700)) == [True, False]
     assert asked == [FILE]
 
@@ -52,13 +52,13 @@ def test_the_lake_is_asked_once_for_each_file() -> None:
     ],
 )
 def test_suspects(batch: Run) -> None:
-    positions = Positions(lambda _file: 0)
+    positions = Positions(lambda _files: {})
     positions.advance([run(0, 100)], set())
     assert positions.suspects([batch]) == [batch]
 
 
 def test_a_replay_moves_nothing_back() -> None:
-    positions = Positions(lambda _file: 0)
+    positions = Positions(lambda _files: {})
     positions.advance([run(0, 1000)], set())
     positions.advance([run(200, 400)], {FILE})
     assert positions.suspects([run(400, 900)])
@@ -66,21 +66,21 @@ def test_a_replay_moves_nothing_back() -> None:
 
 
 def test_after_a_rotation_lines_are_suspect_until_they_pass_the_old_end() -> None:
-    positions = Positions(lambda _file: 0)
+    positions = Positions(lambda _files: {})
     positions.advance([run(0, 1000)], set())
     rotated = [run(0, 300), run(300, 900), run(900, 1100), run(1100, 1200)]
     assert suspicion(positions, *rotated) == [True, True, True, False]
 
 
 def test_the_tail_of_the_old_file_is_recognised_when_it_comes_again_after_a_rotation() -> None:
-    positions = Positions(lambda _file: 0)
+    positions = Positions(lambda _files: {})
     positions.advance([run(0, 1000)], set())
     positions.advance([run(0, 100)], set())
     assert positions.suspects([run(900, 1000)])
 
 
 def test_a_second_rotation_forgets_the_first_file() -> None:
-    positions = Positions(lambda _file: 0)
+    positions = Positions(lambda _files: {})
     positions.advance([run(0, 1000)], set())
     positions.advance([run(0, 100)], set())
     positions.advance([run(0, 50)], set())
