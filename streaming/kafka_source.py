@@ -37,7 +37,7 @@ def records(messages: DataFrame) -> DataFrame:
         "topic": F.col("topic"),
         "kafka_partition": F.col("partition"),
         "kafka_offset": F.col("offset"),
-        "ingested_at": F.current_timestamp(),
+        "ingested_at": _batch_time(),
         "server_address": F.col("key").cast("string"),
         "log_file": _header("file"),
         "byte_offset": _header("byteoffset").try_cast("long"),
@@ -45,6 +45,15 @@ def records(messages: DataFrame) -> DataFrame:
     return messages.select(
         *(origin.get(name, F.col(name)).alias(name) for name in schemas.RECORD.names)
     )
+
+
+def _batch_time() -> Column:
+    """Return the micro-batch's time, which stays the same when Spark repeats the batch.
+
+    As a constant it would be part of the generated code, and the parser compiled anew for each
+    batch; an array that is looked into by row is data.
+    """
+    return F.get(F.array(F.current_timestamp()), F.col("partition") * 0)
 
 
 def _header(name: str) -> Column:
