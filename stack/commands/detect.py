@@ -15,6 +15,9 @@ from streaming.settings import Settings
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
+TABLE_WIDTH = 190
+"""Characters in which every column of the table shows."""
+
 
 @click.command("detect")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -54,7 +57,9 @@ def detect_command(
         for row in rows:
             click.echo(json.dumps(row, ensure_ascii=False))
     else:
-        console.print(_table(rows) if rows else "No incidents.")
+        # Narrower, as a pipe is, the table would drop whole columns: better let the lines wrap.
+        wide = Console(highlight=False, width=max(console.width, TABLE_WIDTH))
+        wide.print(_table(rows) if rows else "No incidents.")
 
 
 def _teller(update: Callable[[str], None]) -> Callable[[str], None]:
@@ -68,9 +73,11 @@ def _teller(update: Callable[[str], None]) -> Callable[[str], None]:
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=None, header_style="bold")
     for name in ("score", "kind", "server", "entity", "opened", "closed", "observed"):
-        table.add_column(name, justify="right" if name in ("score", "observed") else "left")
-    table.add_column("expected / threshold", justify="right")
-    table.add_column("evidence", overflow="ellipsis", no_wrap=True, ratio=1)
+        justify: Any = "right" if name in ("score", "observed") else "left"
+        table.add_column(name, justify=justify, no_wrap=True)
+    table.add_column("expected / threshold", justify="right", no_wrap=True)
+    # What may wrap gives way first: the evidence, not the verdict.
+    table.add_column("evidence", overflow="fold")
     for row in rows:
         table.add_row(
             f"{row['peak_score']:.0f}",
