@@ -39,10 +39,7 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
             "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
         )
         .config("spark.driver.memory", settings.spark_driver_memory)
-        .config(
-            "spark.driver.extraJavaOptions",
-            "-Djava.awt.headless=true -XX:+UseParallelGC -XX:-DontCompileHugeMethods",
-        )
+        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
         .config("spark.ui.enabled", str(ui_port is not None).lower())
