@@ -24,16 +24,12 @@ _COLLECTOR_HEAP: Final = "-Xmx320m"
 
 def agent_command(settings: Settings, server: str) -> tuple[str, ...]:
     """Command of the agent that tails one nginx server."""
-    home = _home(settings, server)
-    position = str(home / "position.json")
-    main = (_AGENT_HEAP, *_classpath(settings), "loglake.TaildirAgent", position)
-    return (java(), *_JVM, *main, *_arguments(home))
+    return (java(), *_JVM, _AGENT_HEAP, *_main(settings, server))
 
 
 def collector_command(settings: Settings) -> tuple[str, ...]:
     """Command of the collector."""
-    main = (_COLLECTOR_HEAP, *_classpath(settings), "org.apache.flume.node.Application")
-    return (java(), *_JVM, *main, *_arguments(_home(settings, COLLECTOR)))
+    return (java(), *_JVM, _COLLECTOR_HEAP, *_main(settings, COLLECTOR))
 
 
 def write_agent(settings: Settings, server: str) -> Path:
@@ -70,10 +66,8 @@ def _home(settings: Settings, agent: str) -> Path:
     return settings.home / "flume" / agent
 
 
-def _classpath(settings: Settings) -> tuple[str, ...]:
+def _main(settings: Settings, agent: str) -> tuple[str, ...]:
     log4j = f"-Dlog4j2.configurationFile={CHECKOUT / 'flume' / 'log4j2.xml'}"
-    return (log4j, "-cp", f"{flume_classes(settings)}:{settings.jars('flume')}/*")
-
-
-def _arguments(home: Path) -> tuple[str, ...]:
-    return ("--name", "agent", "--conf-file", str(home / "flume.conf"), "--no-reload-conf")
+    classpath = ("-cp", f"{flume_classes(settings)}:{settings.jars('flume')}/*")
+    conf = ("--conf-file", str(_home(settings, agent) / "flume.conf"), "--no-reload-conf")
+    return (log4j, *classpath, "org.apache.flume.node.Application", "--name", "agent", *conf)

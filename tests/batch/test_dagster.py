@@ -33,8 +33,11 @@ def located(lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lake
 def family(pid: int) -> list[psutil.Process]:
     """The batch job of a run and its JVM, once both are there."""
     found = psutil.Process(pid).children(recursive=True)
-    job = any("batch.reconcile" in process.cmdline() for process in found)
-    jvm = any(process.name() == "java" for process in found)
+    try:
+        job = any("batch.reconcile" in process.cmdline() for process in found)
+        jvm = any(process.name() == "java" for process in found)
+    except psutil.NoSuchProcess:  # Spark's launcher starts short-lived helpers
+        return []
     return found if job and jvm else []
 
 
