@@ -6,6 +6,7 @@ from typing import Any, Final
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from batch import panes
 from batch.job import JobError
 from batch.versions import newest
 from streaming import names, tables
@@ -106,12 +107,13 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
 def _around(
     spark: SparkSession, settings: Settings, table: str, server: str, middle: int
 ) -> DataFrame:
-    """The panes of a server that verdicts about a time depend on, and the minutes after it."""
+    """The panes of a server that verdicts about a time depend on, and the minutes after it.
+
+    The streams save panes once a minute; the newest are made of the log itself.
+    """
     start, end = utc(middle - AROUND - WARM_UP), utc(middle + AROUND)
-    return tables.read_table(spark, settings, table).where(
-        F.col("event_date").between(start.date(), end.date())
-        & F.col("window_start").between(start, end)
-        & (F.col("server_address") == server)
+    return panes.current(spark, settings, table, start, end).where(
+        F.col("server_address") == server
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Final
 
@@ -101,6 +101,25 @@ def _recompute_day(settings: Settings, source: Source, logs: DataFrame, day: dat
     store.replace_where(settings, source.panes, panes, f"event_date = DATE'{day.isoformat()}'")
 
 
-def period(panes: DataFrame, since: datetime) -> DataFrame:
-    """Return the panes from `since` on."""
-    return panes.where((F.col("event_date") >= since.date()) & (F.col("window_start") >= since))
+def current(
+    spark: SparkSession, settings: Settings, table: str, start: datetime, end: datetime
+) -> DataFrame:
+    """Return a table's panes from `start` to `end`, with those that the streams did not save yet.
+
+    The last two minutes that are stored, and whatever comes later, are made of the log.
+    """
+    (source,) = (source for source in SOURCES if source.panes == table)
+    stored = period(tables.read_table(spark, settings, table), start)
+    stored = stored.where(F.col("window_start") <= end)
+    newest = stored.agg(F.unix_seconds(F.max("window_start"))).collect()[0][0]
+    edge = start if newest is None else max(start, datetime.fromtimestamp(newest - 110, UTC))
+    window = timedelta(seconds=names.WINDOW_SECONDS)
+    logs = period(tables.read_table(spark, settings, source.logs), edge - window, "event_time")
+    fresh = source.aggregate(logs.where(F.col("event_time") <= end + window))
+    saved = stored.where(F.col("window_start") < edge)
+    return saved.unionByName(fresh.where(F.col("window_start").between(edge, end)))
+
+
+def period(rows: DataFrame, since: datetime, time: str = "window_start") -> DataFrame:
+    """Return the rows of a table of days from `since` on."""
+    return rows.where((F.col("event_date") >= since.date()) & (F.col(time) >= since))

@@ -29,6 +29,13 @@ from streaming.thresholds import Limits, rules_of
 SETTLE_SECONDS: Final = 30
 """A window without a line is judged this long after its end: lines need some seconds to arrive."""
 
+SAVE_SECONDS: Final = 60
+"""How often panes are written: a window changes with every batch until it is over, and a write
+costs more than its judgement."""
+
+LATEST_SAVE_SECONDS: Final = 600
+"""Panes are in the table this long after their lines were in the lake."""
+
 TRAFFIC_KINDS: Final = (
     "ip_spike",
     "server_flood",
@@ -96,6 +103,8 @@ class _Detection:
         self._sink = sink or InfluxSink(settings)
         self._clock = clock
         self._memory: Memory[Any] | None = None
+        self._unsaved: set[int] = set()
+        self._saved_at = self._clock()
 
     def __call__(self, batch: DataFrame, _batch_id: int) -> None:
         """Judge what one micro-batch of event times touched."""
@@ -103,16 +112,22 @@ class _Detection:
         starts = metrics.recent_windows(batch.where(F.col("event_time").isNotNull()))
         if self._memory is None:
             self._memory = self._remembered()
+            starts = sorted({*starts, *self._unsaved_before()})
         if starts:
             self._memory.replace(starts, self._recompute(starts))
+            self._unsaved.update(starts)
+        self._save()
         limits = self._limits.get()
         until = self._until(self._memory, covered)
         change = self._memory.judge(starts, until, partial(self._judge, limits))
         self._store(change)
         self._publish(change, limits)
 
-    def _recompute(self, starts: list[int]) -> Iterable[Any]:
+    def _panes(self, starts: list[int]) -> DataFrame:
         raise NotImplementedError
+
+    def _recompute(self, starts: list[int]) -> Iterable[Any]:
+        return self._fetch(self._panes(starts))
 
     def _fetch(self, panes: DataFrame) -> Iterable[Any]:
         raise NotImplementedError
@@ -143,6 +158,24 @@ class _Detection:
         )
         memory.known.update(dict.fromkeys(ids))
         return memory
+
+    def _save(self) -> None:
+        """Write panes to the table: the memory is ahead of it by up to `SAVE_SECONDS`."""
+        if self._unsaved and self._clock() - self._saved_at >= SAVE_SECONDS:
+            starts = sorted(self._unsaved)
+            store.replace_windows(self._settings, self.panes, self._panes(starts), starts)
+            self._unsaved.clear()
+            self._saved_at = self._clock()
+
+    def _unsaved_before(self) -> list[int]:
+        """The windows that a detector before this one may have judged and not saved."""
+        stored = tables.read_table(self._spark, self._settings, self.panes)
+        newest = stored.agg(F.unix_seconds(F.max("window_start"))).collect()[0][0]
+        logs = tables.read_table(self._spark, self._settings, self.table)
+        if newest is not None:
+            edge = F.timestamp_seconds(F.lit(newest - LATEST_SAVE_SECONDS))
+            logs = logs.where(F.col("ingested_at") >= edge)
+        return metrics.recent_windows(logs)
 
     def _stored(self, since: int) -> DataFrame:
         edge = F.timestamp_seconds(F.lit(since))
@@ -194,17 +227,21 @@ class TrafficDetection(_Detection):
     stream = names.STREAM_ACCESS
     table, panes, kinds = names.ACCESS_LOGS, names.TRAFFIC_PANES, TRAFFIC_KINDS
 
-    def _recompute(self, starts: list[int]) -> list[Pane]:
+    def _panes(self, starts: list[int]) -> DataFrame:
         logs = tables.read_table(self._spark, self._settings, self.table)
-        panes = traffic_panes(metrics.in_windows(logs, starts)).persist()
-        try:
-            store.replace_windows(self._settings, self.panes, panes, starts)
-            rows = panes.withColumn("second", F.unix_seconds("window_start")).collect()
-            urls = [u for row in rows for u in points.top_urls(row, row["second"], TOP_URLS)]
-            self._sink.write(names.HTTP_TOP_URLS, urls, time_column="window_start")
-            return self._fetch(panes)
-        finally:
-            panes.unpersist()
+        return traffic_panes(metrics.in_windows(logs, starts))
+
+    def _recompute(self, starts: list[int]) -> list[Pane]:
+        rows = compact(self._panes(starts), F.col("routes").alias("all_routes")).collect()
+        urls = [
+            url
+            for row in rows
+            for url in points.top_urls(
+                row["server_address"], row["all_routes"] or (), row["second"], TOP_URLS
+            )
+        ]
+        self._sink.write(names.HTTP_TOP_URLS, urls, time_column="window_start")
+        return [pane_of(row) for row in rows]
 
     def _fetch(self, panes: DataFrame) -> list[Pane]:
         return [pane_of(row) for row in compact(panes).collect()]
@@ -240,14 +277,9 @@ class ErrorDetection(_Detection):
     stream = names.STREAM_ERRORS
     table, panes, kinds = names.ERROR_LOGS, names.ERROR_PANES, ERROR_KINDS
 
-    def _recompute(self, starts: list[int]) -> list[ErrorPane]:
+    def _panes(self, starts: list[int]) -> DataFrame:
         logs = tables.read_table(self._spark, self._settings, self.table)
-        panes = error_panes(metrics.in_windows(logs, starts)).persist()
-        try:
-            store.replace_windows(self._settings, self.panes, panes, starts)
-            return self._fetch(panes)
-        finally:
-            panes.unpersist()
+        return error_panes(metrics.in_windows(logs, starts))
 
     def _fetch(self, panes: DataFrame) -> list[ErrorPane]:
         second = F.unix_seconds("window_start")

@@ -10,6 +10,7 @@ from pyspark.sql import types as T
 
 from streaming import names
 from streaming.incidents import Incident
+from streaming.tables import frame_of
 
 SAMPLES: Final = 3
 SPAN: Final = 60
@@ -38,14 +39,20 @@ def with_samples(
     `access_logs` has the columns of `schemas.ACCESS_LOGS`. A sample reads
     `2026-01-31T10:00:00Z web1 203.0.113.9 GET /wp-login.php 404`.
     """
-    wanted = [
-        (i.incident_id, i.kind, i.server, i.entity, i.opened_at)
-        for i in incidents
-        if i.kind in _KINDS
-    ][:MAX_INCIDENTS]
-    if not wanted:
+    asked = [i for i in incidents if i.kind in _KINDS][:MAX_INCIDENTS]
+    if not asked:
         return list(incidents)
-    starts = [start for *_, start in wanted]
+    wanted = [
+        {
+            "incident_id": i.incident_id,
+            "kind": i.kind,
+            "server": i.server,
+            "entity": i.entity,
+            "start": i.opened_at,
+        }
+        for i in asked
+    ]
+    starts = [i.opened_at for i in asked]
     first, last = min(starts), max(starts) + SPAN
     lines = access_logs.where(
         F.col("event_date").between(_utc(first).date(), _utc(last).date())
@@ -53,7 +60,7 @@ def with_samples(
     )
     sample = F.min_by(_text(), F.struct("event_time", "event_id"), SAMPLES)
     found = (
-        lines.join(F.broadcast(spark.createDataFrame(wanted, _WANTED)), _belongs())
+        lines.join(F.broadcast(frame_of(spark, wanted, _WANTED)), _belongs())
         .groupBy("incident_id")
         .agg(sample.alias("samples"))
         .collect()

@@ -57,5 +57,6 @@ def _batch_time() -> Column:
 
 
 def _header(name: str) -> Column:
-    matching = F.filter("headers", lambda header: header["key"] == name)
-    return F.get(matching, F.lit(0))["value"].cast("string")
+    # A lambda would keep the whole parser from being compiled as one.
+    position = F.array_position(F.col("headers")["key"], name)
+    return F.get(F.col("headers")["value"], position.cast("int") - 1).cast("string")

@@ -93,7 +93,10 @@ def _lines(access_logs: DataFrame, fleet: bool) -> DataFrame:
         static.alias("static"),
         (status.isin(*_MISSING) & ~static).alias("missing"),
         (status.between(200, 399)).alias("found"),
-        F.col("http_request_referrer").isNotNull().alias("referred"),
+        # The common format has neither; every part of a page would count as load.
+        (F.col("http_request_referrer").isNotNull() | F.col("user_agent_original").isNull()).alias(
+            "referred"
+        ),
         F.coalesce("http_response_body_size", F.lit(0)).alias("bytes"),
         F.col("http_server_request_duration").alias("latency"),
         F.col("user_agent_original").alias("agent"),

@@ -31,6 +31,22 @@ REPORT_SECONDS = 1.0
 PIPELINE_SECONDS = 5.0
 """How often the `pipeline` measurement is written."""
 
+SMALL_BATCHES = {
+    # Adaptive execution makes a job of each stage and plans anew after it: good for an hour of
+    # work, and most of the time of a batch of a second.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.ui.explainMode": "simple",
+    # Checks Spark's own rules after each of them, not the query.
+    "spark.sql.lightweightPlanChangeValidation": "false",
+    # The actions of a Delta log have more than 100 fields, the most that are compiled as a whole;
+    # else each task writes the code of each step anew.
+    "spark.sql.codegen.maxFields": "500",
+    # Detection groups by client and path; past 128 groups, the default, Spark would sort.
+    "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "20000",
+    # For stages that are run again after a fetch failure, which one process does not know.
+    "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
+}
+
 HANG_SECONDS = 180
 """A batch that takes longer stops the heartbeat; the retries towards InfluxDB end sooner."""
 
@@ -86,6 +102,8 @@ def run_stream(
         application = _Application(settings, stream)
         spark = spark_session(settings, stream, ui_port=settings.spark_ui_ports()[stream])
         spark.sparkContext.setLogLevel("WARN")
+        for key, value in SMALL_BATCHES.items():
+            spark.conf.set(key, value)
         try:
             application.start(spark, build(spark, settings))
             application.watch()

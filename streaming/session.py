@@ -45,8 +45,8 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
         .config("spark.ui.enabled", str(ui_port is not None).lower())
         .config("spark.ui.port", str(ui_port or 0))
         .config("spark.ui.showConsoleProgress", "false")
-        # A snapshot is rebuilt by 50 tasks by default; the log of a small table needs a few.
-        .config("spark.databricks.delta.snapshotPartitions", "2")
+        # A snapshot is rebuilt by 50 tasks by default; the log of a small table needs one.
+        .config("spark.databricks.delta.snapshotPartitions", "1")
         .config("spark.sql.streaming.metricsEnabled", "false")
         # VACUUM lists a table in so many tasks; the default is 10,000, for a handful of folders.
         .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", "16")

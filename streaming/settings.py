@@ -67,16 +67,22 @@ class Settings(BaseSettings):
     )
 
     spark_master: str = Field(
-        "local[2]", description="Spark master of the streams and the batch jobs."
+        "local[4]",
+        description="Spark master of the streams and the batch jobs. More slots than cores let a "
+        "short task of the live metrics share a core with a long one instead of waiting for it.",
     )
     spark_driver_memory: str = Field("1g", description="Driver heap of each Spark application.")
     shuffle_partitions: int = Field(
         2, ge=1, description="State partitions; frozen in a checkpoint at its first start."
     )
-    metrics_trigger_seconds: float = Field(1.0, gt=0, description="How often metrics are renewed.")
-    lake_trigger_seconds: float = Field(5.0, gt=0, description="How often the lake is appended to.")
+    metrics_trigger_seconds: float = Field(
+        1.0, gt=0, description="How often traffic metrics are renewed."
+    )
+    lake_trigger_seconds: float = Field(
+        10.0, gt=0, description="How often the lake is appended to, and error metrics renewed."
+    )
     detection_trigger_seconds: float = Field(
-        5.0, gt=0, description="How often new lines in the lake are judged."
+        10.0, gt=0, description="How often new lines in the lake are judged."
     )
     max_rows_per_batch: int = Field(
         200_000, ge=1000, description="Most Kafka records that one micro-batch takes."

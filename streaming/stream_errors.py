@@ -37,7 +37,7 @@ def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
     return QuerySpec(
         "lake",
         stream.writeStream.foreachBatch(writer),
-        settings.metrics_trigger_seconds,
+        settings.lake_trigger_seconds,
         writer.counts,
     )
 
@@ -61,7 +61,7 @@ def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:
 
     appended = tables.stream_appends(spark, settings, names.ERROR_LOGS)
     return QuerySpec(
-        "metrics", appended.writeStream.foreachBatch(write), settings.metrics_trigger_seconds
+        "metrics", appended.writeStream.foreachBatch(write), settings.lake_trigger_seconds
     )
 
 

@@ -1,8 +1,15 @@
 """The Delta tables: made once, opened by name."""
 
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from streaming import schemas
 from streaming.settings import Settings
@@ -62,6 +69,18 @@ def read_table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
         ) from error
 
 
+def frame_of(
+    spark: SparkSession, rows: Sequence[Mapping[str, Any]], schema: T.StructType
+) -> DataFrame:
+    """Return a few rows as a frame; times must have a zone.
+
+    `createDataFrame` would start a Python worker for each of its partitions.
+    """
+    text = json.dumps(list(rows), default=datetime.isoformat)
+    array = F.from_json(F.lit(text), T.ArrayType(schema), {"mode": "FAILFAST"})
+    return spark.range(1, numPartitions=1).select(F.inline(array))
+
+
 def stream_appends(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
     """Stream the rows appended to a table; rewrites by maintenance are not new rows."""
     return (
@@ -73,5 +92,10 @@ def stream_appends(spark: SparkSession, settings: Settings, name: str) -> DataFr
 
 
 def latest_version(spark: SparkSession, settings: Settings, name: str) -> int:
-    """Number of the table's newest commit."""
-    return int(DeltaTable.forPath(spark, settings.table(name)).history(1).collect()[0]["version"])
+    """Number of the table's newest commit, -1 when it was never made, without a Spark job."""
+    jvm: Any = spark._jvm
+    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
+        spark._jsparkSession, settings.table(name)
+    )
+    none = jvm.scala.Option.empty()
+    return int(log.update(False, none, none).version())

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from pyspark.sql import DataFrame, Row
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
 from streaming import names
@@ -14,8 +14,11 @@ from streaming.detection.pane import Heavy, Judgement, Misser, Pane, Route, Shar
 from streaming.incidents import Incident, Session
 
 
-def compact(panes: DataFrame) -> DataFrame:
-    """Cut `schemas.TRAFFIC_PANES` to what the detector looks at, in the order of `Pane`."""
+def compact(panes: DataFrame, *more: Column) -> DataFrame:
+    """Cut `schemas.TRAFFIC_PANES` to what the detector looks at, in the order of `Pane`.
+
+    Other columns wanted come last.
+    """
     heavy = F.filter("top_clients", lambda c: c["load"] >= MIN_LOAD)
     return panes.select(
         F.unix_seconds("window_start").alias("second"),
@@ -58,6 +61,7 @@ def compact(panes: DataFrame) -> DataFrame:
                 r["timed"],
             ),
         ).alias("routes"),
+        *more,
     )
 
 
@@ -69,7 +73,8 @@ def panes_of(panes: DataFrame) -> Iterator[Pane]:
 
 def pane_of(row: Row) -> Pane:
     """Return a row of `compact` as a pane."""
-    second, server, requests, errors, clients, load, latencies, heavy, missers, shared, routes = row
+    second, server, requests, errors, clients, load, latencies, *lists = row[:11]
+    heavy, missers, shared, routes = lists
     return Pane(
         second,
         server,

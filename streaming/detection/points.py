@@ -105,14 +105,13 @@ def baseline_points(
     return rows
 
 
-def top_urls(row: Any, second: int, most: int) -> list[dict[str, Any]]:
-    """Rows of measurement `http_top_urls` of one row of `schemas.TRAFFIC_PANES`.
+def top_urls(server: str, routes: Sequence[Any], second: int, most: int) -> list[dict[str, Any]]:
+    """Rows of measurement `http_top_urls` of one pane; `routes` as in `schemas.TRAFFIC_PANES`.
 
     The union of the most requested, the slowest and the most failing routes, by requests.
     """
-    if row["server_address"] == names.FLEET:
+    if server == names.FLEET:
         return []
-    routes = row["routes"] or ()
     orders = (
         lambda r: (-r["requests"], r["route"]),
         lambda r: (-_mean(r), r["route"]),
@@ -127,7 +126,7 @@ def top_urls(row: Any, second: int, most: int) -> list[dict[str, Any]]:
     return [
         {
             "window_start": second * 1000,
-            "server": row["server_address"],
+            "server": server,
             "rank": rank,
             "url": r["route"],
             "requests": r["requests"],

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from delta.tables import DeltaTable
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -52,26 +51,13 @@ def upsert_incidents(
 ) -> None:
     """Insert or update incidents by id and delete those that late lines made untrue."""
     rows = [incident_row(incident) for incident in changed]
-    removed = list(gone)
-    if not rows and not removed:
+    ids = [*(row["incident_id"] for row in rows), *gone]
+    if not ids:
         return
-    path = settings.table(names.INCIDENTS)
-
-    def write() -> None:
-        table = DeltaTable.forPath(spark, path)
-        if removed:
-            table.delete(F.col("incident_id").isin(removed))
-        if rows:
-            fresh = spark.createDataFrame(rows, schemas.INCIDENTS).coalesce(1)
-            (
-                table.alias("old")
-                .merge(fresh.alias("new"), "old.incident_id = new.incident_id")
-                .whenMatchedUpdateAll()
-                .whenNotMatchedInsertAll()
-                .execute()
-            )
-
-    _persistently(write, names.INCIDENTS)
+    fresh = tables.frame_of(spark, rows, schemas.INCIDENTS)
+    # One commit; a MERGE reads the table twice.
+    listed = ", ".join(f"'{incident_id}'" for incident_id in ids)
+    replace_where(settings, names.INCIDENTS, fresh, f"incident_id IN ({listed})")
 
 
 def recent_sessions(
@@ -95,18 +81,22 @@ class StoredLimits:
     def __init__(self, spark: SparkSession, settings: Settings) -> None:
         self._spark, self._settings = spark, settings
         self._limits = Limits(time_zone=settings.time_zone)
+        self._commit = -1
         self._complaint = ""
 
     def get(self) -> Limits:
         """Return the newest limits; the last good ones, or none at all, when unreadable."""
         try:
+            commit = tables.latest_version(self._spark, self._settings, names.BASELINES)
+            if commit == self._commit:
+                return self._limits
             table = tables.read_table(self._spark, self._settings, names.BASELINES)
             version = table.agg(F.max("version")).collect()[0][0]
             if version is not None and version != self._limits.version:
                 rows = table.where(F.col("version") == version).collect()
                 self._limits = Limits((row.asDict() for row in rows), self._settings.time_zone)
                 log.info("baselines version %d: %d rows", version, len(rows))
-            self._complaint = ""
+            self._commit, self._complaint = commit, ""
         except Exception as error:
             # Whatever is wrong with the table, the stream goes on with what it has.
             complaint = str(error).splitlines()[0]

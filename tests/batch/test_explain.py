@@ -46,7 +46,7 @@ def baseline(version: int, computed_at: int, upper: float) -> dict:
 def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A lake with one scanner, one curious client, and two versions of baselines."""
     settings = Settings(home=tmp_path_factory.mktemp("explain"))
-    for name in (names.TRAFFIC_PANES, names.ERROR_PANES, names.INCIDENTS, names.BASELINES):
+    for name in schemas.TABLES:
         tables.ensure_table(spark, settings, name)
     rows = [(START + 300 + i // 4, c, f"/{c}{i}.php") for i in range(30) for c in (SCANNER,)]
     rows += [(START + 300, CURIOUS, f"/old{i}.php") for i in range(8)]
@@ -59,7 +59,11 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Setti
         "url_path",
     )
     empty = spark.createDataFrame([], schemas.ACCESS_LOGS)
-    panes = traffic_panes(empty.unionByName(lines, allowMissingColumns=True), fleet=False)
+    access = empty.unionByName(
+        lines.withColumn("event_date", F.to_date("event_time")), allowMissingColumns=True
+    )
+    access.write.format("delta").mode("append").save(settings.table(names.ACCESS_LOGS))
+    panes = traffic_panes(access, fleet=False)
     panes.write.format("delta").mode("append").save(settings.table(names.TRAFFIC_PANES))
     versions = [baseline(1, START + 100, 12.0), baseline(2, START + 3600, 400.0)]
     fresh = spark.createDataFrame(versions, schemas.BASELINES)
