@@ -100,7 +100,7 @@ class _Detection:
         self._spark, self._settings = spark, settings
         self._rules = rules_of(settings)
         self._limits = store.StoredLimits(spark, settings)
-        self._sink = sink or InfluxSink(settings)
+        self._sink = InfluxSink(settings) if sink is None else sink
         self._clock = clock
         self._memory: Memory[Any] | None = None
         self._unsaved: set[int] = set()

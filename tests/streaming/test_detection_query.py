@@ -1,0 +1,120 @@
+"""The live detector's tables: panes saved once a minute, and none lost with the process."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from streaming import names, schemas, tables
+from streaming.detection_query import SAVE_SECONDS, TrafficDetection
+from streaming.panes import traffic_panes
+from streaming.settings import Settings
+
+pytestmark = pytest.mark.unit
+
+START = 1_767_600_000
+
+
+class Points(list[tuple[str, Mapping[str, Any]]]):
+    """Keeps what would go to InfluxDB."""
+
+    def write(
+        self, measurement: str, rows: Iterable[Mapping[str, Any]], *, time_column: str
+    ) -> int:
+        rows = list(rows)
+        assert all(time_column in row for row in rows)
+        self.extend((measurement, row) for row in rows)
+        return len(rows)
+
+
+class World:
+    """A lake, a clock and a detector that can be started anew."""
+
+    def __init__(self, spark: SparkSession, settings: Settings) -> None:
+        self.spark, self.settings = spark, settings
+        self.now = float(START)
+        self.points = Points()
+        for name in (
+            names.ACCESS_LOGS,
+            names.TRAFFIC_PANES,
+            names.BASELINES,
+            names.INCIDENTS,
+        ):
+            tables.ensure_table(spark, settings, name)
+        self.restart()
+
+    def restart(self) -> None:
+        self.detection = TrafficDetection(self.spark, self.settings, self.points, lambda: self.now)
+
+    def lines(self, paths: Iterable[str], client: str = "192.0.2.1") -> DataFrame:
+        """Lines of this moment, appended to the lake."""
+        moment = datetime.fromtimestamp(self.now, UTC)
+        rows = [
+            {
+                "event_time": moment,
+                "ingested_at": moment,
+                "event_date": moment.date(),
+                "server_address": "web1",
+                "client_address": client,
+                "url_path": path,
+                "http_response_status_code": 404,
+            }
+            for path in paths
+        ]
+        frame = self.spark.createDataFrame(rows, schemas.ACCESS_LOGS)
+        path = self.settings.table(names.ACCESS_LOGS)
+        frame.write.format("delta").mode("append").save(path)
+        return frame.select("event_time", "ingested_at")
+
+    def table(self, name: str) -> DataFrame:
+        return tables.read_table(self.spark, self.settings, name)
+
+    def stored(self) -> DataFrame:
+        return self.table(names.TRAFFIC_PANES)
+
+
+@pytest.fixture
+def world(spark: SparkSession, settings: Settings) -> World:
+    return World(spark, settings)
+
+
+def test_panes_are_saved_once_a_minute_and_equal_those_of_the_lake(world: World) -> None:
+    for batch in range(3):
+        world.now = START + 10 * batch
+        world.detection(world.lines(f"/{batch}/{i}" for i in range(4)), batch)
+    assert world.stored().isEmpty()
+    world.now = START + SAVE_SECONDS
+    world.detection(world.lines(["/last"]), 3)
+    expected = traffic_panes(world.table(names.ACCESS_LOGS))
+    assert world.stored().count() == expected.count() == 8
+    assert world.stored().exceptAll(expected).isEmpty()
+
+
+def test_what_a_killed_detector_had_not_saved_is_judged_and_saved_by_the_next(
+    world: World,
+) -> None:
+    world.detection(world.lines([f"/old{i}.php" for i in range(6)]), 0)
+    world.restart()
+    world.now += 10
+    world.detection(world.lines([f"/new{i}.php" for i in range(6)]), 1)
+    (incident,) = world.table(names.INCIDENTS).where(F.col("server_address") == "web1").collect()
+    assert (incident["kind"], incident["observed"]) == ("path_scan", 12.0)
+    world.now += SAVE_SECONDS
+    world.detection(world.lines([]), 2)
+    assert world.stored().agg(F.sum("requests")).collect()[0][0] == 2 * 12
+
+
+def test_an_incident_that_goes_on_stays_one_row(world: World) -> None:
+    for batch in range(3):
+        world.now = START + 10 * batch
+        paths = [f"/{batch}/{i}.php" for i in range(15)]
+        world.detection(world.lines(paths, "203.0.113.9"), batch)
+    rows = world.table(names.INCIDENTS).where(F.col("kind") == "path_scan").collect()
+    assert [(row["server_address"], row["entity"]) for row in rows] == [("web1", "203.0.113.9")]
+    assert rows[0]["observed"] == 30.0
+    samples = [line for line in rows[0]["evidence"] if " web1 203.0.113.9 /0/" in line]
+    assert len(samples) == 3
+    assert all(line.endswith(".php 404") for line in samples)

@@ -1,0 +1,89 @@
+"""What counts as a client's load of a pane."""
+
+from typing import NamedTuple
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from streaming import schemas
+from streaming.panes import PAGE_PARTS, traffic_panes
+
+pytestmark = pytest.mark.unit
+
+BROWSER = "Mozilla/5.0"
+PAGE = "https://shop.example/"
+
+
+class Line(NamedTuple):
+    url_path: str
+    http_response_status_code: int = 200
+    http_request_referrer: str | None = None
+    user_agent_original: str | None = BROWSER
+
+
+CASES = [
+    ("static_files", [Line(f"/{i}.css") for i in range(20)], 0),
+    ("static_file_again_and_again", [Line("/a.css")] * 20, 19),
+    ("parts_of_a_page", [Line(f"/img/{i}", 200, PAGE) for i in range(20)], 0),
+    ("more_parts_than_a_page_has", [Line(f"/{i}", 200, PAGE) for i in range(50)], 50 - PAGE_PARTS),
+    ("without_referrer", [Line(f"/img/{i}") for i in range(20)], 20),
+    ("common_format_knows_no_referrer", [Line(f"/{i}", 200, None, None) for i in range(20)], 0),
+    ("one_path_of_common_format", [Line("/", 200, None, None)] * 40, 39),
+    ("missing_paths", [Line(f"/{i}", 404, PAGE) for i in range(9)], 9),
+]
+
+
+def logs_of(spark: SparkSession, lines: list[Line]) -> DataFrame:
+    """Lines of one client in one window."""
+    rows = spark.createDataFrame(
+        lines,
+        "url_path string, http_response_status_code int, http_request_referrer string, "
+        "user_agent_original string",
+    ).withColumns(
+        {
+            "event_time": F.timestamp_seconds(F.lit(1_767_600_000)),
+            "server_address": F.lit("web1"),
+            "client_address": F.lit("192.0.2.1"),
+        }
+    )
+    logs = spark.createDataFrame([], schemas.ACCESS_LOGS)
+    return logs.unionByName(rows, allowMissingColumns=True)
+
+
+@pytest.mark.parametrize(
+    ("lines", "load"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
+def test_load_leaves_out_the_parts_of_pages(
+    spark: SparkSession, lines: list[Line], load: int
+) -> None:
+    panes = (
+        traffic_panes(logs_of(spark, lines)).select("server_address", "load", "requests").collect()
+    )
+    assert {tuple(row) for row in panes} == {("web1", load, len(lines)), ("*", load, len(lines))}
+
+
+MISSING = [
+    ("not_found", "/old-page", 404, True),
+    ("forbidden", "/private/", 403, True),
+    ("found", "/new-page", 200, False),
+    ("missing_picture", "/gone.png", 404, False),
+    ("front_end_behind_a_redirect", "/phpMyAdmin-2.8/index.php", 302, True),
+    ("front_end_in_a_folder", "/web/pma/index.php", 200, True),
+    ("page_of_a_front_end_in_use", "/phpmyadmin/sql.php", 200, False),
+    ("secret_on_a_server_that_answers_all", "/api/.env.bak", 200, True),
+    ("repository_left_behind", "/.git/config", 200, True),
+    ("repository_that_is_served", "/tools/site.git/objects/info/packs", 200, False),
+    ("secret_that_failed", "/.env", 500, False),
+    ("page_of_the_same_letters", "/mysql-tutorial/index.php", 200, False),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "missing"), [case[1:] for case in MISSING], ids=[case[0] for case in MISSING]
+)
+def test_what_a_scanner_looks_for_counts_as_missing(
+    spark: SparkSession, path: str, status: int, missing: bool
+) -> None:
+    (pane,) = traffic_panes(logs_of(spark, [Line(path, status)]), fleet=False).collect()
+    assert [row["missing"] for row in pane["missers"]] == ([[path.lower()]] if missing else [])
