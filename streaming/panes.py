@@ -29,6 +29,10 @@ PAGE_PARTS: Final = 30
 pages (with a referrer, each path once) before they count as load: the real shop log has up to 32
 extensionless images per page."""
 
+PAGE_VIEWS: Final = 4
+"""Most times that one client may fetch a static file in a window before it counts as load: an
+intranet without caching sent its icons with each of the pages that a person clicked through."""
+
 VOTE_PATHS: Final = 3
 VOTE_SHARE: Final = 0.8
 """A client that misses at most this many paths in a window, or that also finds at least a fifth
@@ -134,15 +138,15 @@ def _requests(lines: DataFrame) -> DataFrame:
 
 def _clients(requests: DataFrame) -> DataFrame:
     """One row per window, server and client."""
+    found_static = F.col("found") & F.col("static")
+    files = F.sum(F.when(found_static, F.least("requests", F.lit(PAGE_VIEWS))).otherwise(0))
     part = F.count_if(F.col("found") & ~F.col("static") & F.col("referred"))
     top = F.struct("requests", "path")
     return (
         requests.groupBy("window_start", "server_address", "client")
         .agg(
             F.sum("requests").alias("requests"),
-            (F.count_if(F.col("found") & F.col("static")) + F.least(part, F.lit(PAGE_PARTS))).alias(
-                "parts"
-            ),
+            (files + F.least(part, F.lit(PAGE_PARTS))).alias("parts"),
             F.sum("missing").alias("missed"),
             F.sum("aborted").alias("aborted"),
             F.sort_array(

@@ -24,7 +24,8 @@ class Line(NamedTuple):
 
 CASES = [
     ("static_files", [Line(f"/{i}.css") for i in range(20)], 0),
-    ("static_file_again_and_again", [Line("/a.css")] * 20, 19),
+    ("static_files_of_four_page_views", [Line(f"/{i}.gif") for i in range(9)] * 4, 0),
+    ("static_file_again_and_again", [Line("/a.css")] * 20, 16),
     ("parts_of_a_page", [Line(f"/img/{i}", 200, PAGE) for i in range(20)], 0),
     ("more_parts_than_a_page_has", [Line(f"/{i}", 200, PAGE) for i in range(50)], 50 - PAGE_PARTS),
     ("without_referrer", [Line(f"/img/{i}") for i in range(20)], 20),
