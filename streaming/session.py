@@ -15,6 +15,7 @@ JAVA_OPTIONS: Final = (
 )
 
 BARE_FILE_SYSTEM: Final = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
+POOLS: Final = Path(__file__).with_name("fairscheduler.xml")
 CHECKPOINT_FILES: Final = (
     "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 )
@@ -52,6 +53,7 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
         .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", "16")
         # First in, first out would let a long batch of one query hold up the live metrics.
         .config("spark.scheduler.mode", "FAIR")
+        .config("spark.scheduler.allocation.file", f"file:{POOLS}")
         # One detection batch runs some 150 generated classes; with room for 100, the default, each
         # batch compiled all of them again, which was a third of the CPU of a stream.
         .config("spark.sql.codegen.cache.maxEntries", "1000")

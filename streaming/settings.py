@@ -67,9 +67,9 @@ class Settings(BaseSettings):
     )
 
     spark_master: str = Field(
-        "local[4]",
-        description="Spark master of the streams and the batch jobs. More slots than cores let a "
-        "short task of the live metrics share a core with a long one instead of waiting for it.",
+        "local[2]",
+        description="Spark master of the streams and the batch jobs. Each task needs some 400 MB "
+        "of the heap when it works through a backlog.",
     )
     spark_driver_memory: str = Field("1g", description="Driver heap of each Spark application.")
     shuffle_partitions: int = Field(

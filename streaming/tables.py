@@ -39,19 +39,29 @@ by range."""
 def ensure_table(spark: SparkSession, settings: Settings, name: str) -> None:
     """Create the table `name` unless it is there; two applications may do so at once."""
     schema = schemas.TABLES[name]
-    builder = DeltaTable.createIfNotExists(spark).location(settings.table(name)).addColumns(schema)
-    if PARTITION in schema.names:
-        builder = builder.partitionedBy(PARTITION)
-    for key, value in PROPERTIES.items():
-        builder = builder.property(key, value)
+    properties = dict(PROPERTIES)
     if "log_file" in schema.names:
         columns = ",".join(name for name in PRUNED_BY if name in schema.names)
-        builder = builder.property("delta.dataSkippingStatsColumns", columns)
+        properties["delta.dataSkippingStatsColumns"] = columns
+    partitions = [PARTITION] if PARTITION in schema.names else []
+    builder = DeltaTable.createIfNotExists(spark).location(settings.table(name))
+    builder = builder.addColumns(schema).partitionedBy(*partitions)
+    for key, value in properties.items():
+        builder = builder.property(key, value)
     try:
         builder.execute()
     except PySparkException:
-        # Another application was first; the second time sees its table, or fails for good.
-        builder.execute()
+        if DeltaTable.isDeltaTable(spark, settings.table(name)):
+            # Another application was first.
+            return
+        # One was killed between the folder of the log and its first commit: Delta would neither
+        # find nor create the table ever again, but it writes to it.
+        empty = spark.createDataFrame([], schema).write.format("delta").mode("append")
+        try:
+            empty.options(**properties).partitionBy(*partitions).save(settings.table(name))
+        except PySparkException:
+            if not DeltaTable.isDeltaTable(spark, settings.table(name)):
+                raise
 
 
 def read_table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:

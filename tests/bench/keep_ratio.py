@@ -22,6 +22,7 @@ from rich.table import Table
 
 from streaming import names
 from streaming.kafka_source import read_topic
+from streaming.runner import tune
 from streaming.session import spark_session
 from streaming.settings import Settings
 from streaming.stream_access import build
@@ -85,6 +86,7 @@ def full(spark: SparkSession, settings: Settings) -> float:
     secrets.parent.mkdir()
     secrets.symlink_to(settings.home / "secrets")
     queries = {}
+    tune(spark)
     specs = build(spark, fresh)
     began = time.monotonic()
     for spec in specs:
