@@ -23,6 +23,10 @@ WHOLE_DAY: Final = 500
 """From this many windows of a day on, the day is made anew as a whole."""
 
 
+UNSETTLED: Final = timedelta(minutes=2)
+"""The newest stored panes may lack lines that the streams have not saved yet."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A log table, its panes, and the function between them."""
@@ -106,13 +110,15 @@ def current(
 ) -> DataFrame:
     """Return a table's panes from `start` to `end`, with those that the streams did not save yet.
 
-    The last two minutes that are stored, and whatever comes later, are made of the log.
+    The last stored windows, `UNSETTLED`, and whatever comes later are made of the log.
     """
     (source,) = (source for source in SOURCES if source.panes == table)
     stored = period(tables.read_table(spark, settings, table), start)
     stored = stored.where(F.col("window_start") <= end)
     newest = stored.agg(F.unix_seconds(F.max("window_start"))).collect()[0][0]
-    edge = start if newest is None else max(start, datetime.fromtimestamp(newest - 110, UTC))
+    edge = start
+    if newest is not None:
+        edge = max(start, datetime.fromtimestamp(newest, UTC) - UNSETTLED)
     window = timedelta(seconds=names.WINDOW_SECONDS)
     logs = period(tables.read_table(spark, settings, source.logs), edge - window, "event_time")
     fresh = source.aggregate(logs.where(F.col("event_time") <= end + window))

@@ -88,6 +88,7 @@ class _Detection:
     table: str
     panes: str
     kinds: tuple[str, ...]
+    aggregate: Callable[[DataFrame], DataFrame]
 
     def __init__(
         self,
@@ -124,7 +125,8 @@ class _Detection:
         self._publish(change, limits)
 
     def _panes(self, starts: list[int]) -> DataFrame:
-        raise NotImplementedError
+        logs = tables.read_table(self._spark, self._settings, self.table)
+        return self.aggregate(metrics.in_windows(logs, starts))
 
     def _recompute(self, starts: list[int]) -> Iterable[Any]:
         return self._fetch(self._panes(starts))
@@ -226,10 +228,7 @@ class TrafficDetection(_Detection):
 
     stream = names.STREAM_ACCESS
     table, panes, kinds = names.ACCESS_LOGS, names.TRAFFIC_PANES, TRAFFIC_KINDS
-
-    def _panes(self, starts: list[int]) -> DataFrame:
-        logs = tables.read_table(self._spark, self._settings, self.table)
-        return traffic_panes(metrics.in_windows(logs, starts))
+    aggregate = staticmethod(traffic_panes)
 
     def _recompute(self, starts: list[int]) -> list[Pane]:
         rows = compact(self._panes(starts), F.col("routes").alias("all_routes")).collect()
@@ -276,10 +275,7 @@ class ErrorDetection(_Detection):
 
     stream = names.STREAM_ERRORS
     table, panes, kinds = names.ERROR_LOGS, names.ERROR_PANES, ERROR_KINDS
-
-    def _panes(self, starts: list[int]) -> DataFrame:
-        logs = tables.read_table(self._spark, self._settings, self.table)
-        return error_panes(metrics.in_windows(logs, starts))
+    aggregate = staticmethod(error_panes)
 
     def _fetch(self, panes: DataFrame) -> list[ErrorPane]:
         second = F.unix_seconds("window_start")

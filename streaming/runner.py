@@ -22,7 +22,7 @@ from streaming.influx_sink import InfluxSink
 from streaming.lock import exclusive
 from streaming.progress import QueryProgress, StreamProgress, progress_path, write_progress
 from streaming.query_progress import query_progress
-from streaming.session import spark_session
+from streaming.session import spark_session, tune
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,23 +30,6 @@ log = logging.getLogger(__name__)
 REPORT_SECONDS = 1.0
 PIPELINE_SECONDS = 5.0
 """How often the `pipeline` measurement is written."""
-
-SMALL_BATCHES = {
-    # Adaptive execution makes a job of each stage and plans anew after it: good for an hour of
-    # work, and most of the time of a batch of a second.
-    "spark.sql.adaptive.enabled": "false",
-    "spark.sql.ui.explainMode": "simple",
-    # Checks Spark's own rules after each of them, not the query.
-    "spark.sql.lightweightPlanChangeValidation": "false",
-    # The actions of a Delta log have more than 100 fields, the most that are compiled as a whole;
-    # else each task writes the code of each step anew.
-    "spark.sql.codegen.maxFields": "500",
-    # Detection groups by client; past 128 groups, the default, Spark would sort. Each group holds
-    # lists: 20,000 in each of four tasks did not fit in a heap of 1 GB.
-    "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000",
-    # For stages that are run again after a fetch failure, which one process does not know.
-    "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
-}
 
 HANG_SECONDS = 180
 """A batch that takes longer stops the heartbeat; the retries towards InfluxDB end sooner."""
@@ -112,12 +95,6 @@ def run_stream(
         finally:
             application.stop()
             spark.stop()
-
-
-def tune(spark: SparkSession) -> None:
-    """Set what pays for many small batches; before the queries are started."""
-    for key, value in SMALL_BATCHES.items():
-        spark.conf.set(key, value)
 
 
 class _Application:

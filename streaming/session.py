@@ -20,6 +20,23 @@ CHECKPOINT_FILES: Final = (
     "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 )
 
+_SMALL_BATCHES: Final = {
+    # Adaptive execution makes a job of each stage and plans anew after it: good for an hour of
+    # work, and most of the time of a batch of a second.
+    "spark.sql.adaptive.enabled": "false",
+    "spark.sql.ui.explainMode": "simple",
+    # Checks Spark's own rules after each of them, not the query.
+    "spark.sql.lightweightPlanChangeValidation": "false",
+    # The actions of a Delta log have more than 100 fields, the most that are compiled as a whole;
+    # else each task writes the code of each step anew.
+    "spark.sql.codegen.maxFields": "500",
+    # Detection groups by client; past 128 groups, the default, Spark would sort. Each group holds
+    # lists, so that their number bounds the memory of a task.
+    "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000",
+    # For stages that are run again after a fetch failure, which one process does not know.
+    "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
+}
+
 
 def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = None) -> SparkSession:
     """Build a session from `settings`; without `ui_port` the Spark UI stays off.
@@ -70,6 +87,12 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
             .config("spark.sql.streaming.checkpointFileManagerClass", CHECKPOINT_FILES)
         )
     return builder.getOrCreate()
+
+
+def tune(spark: SparkSession) -> None:
+    """Set what pays for many small batches; before the queries are started."""
+    for key, value in _SMALL_BATCHES.items():
+        spark.conf.set(key, value)
 
 
 def _bare_file_system(jars: list[Path]) -> Path:

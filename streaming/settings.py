@@ -68,8 +68,8 @@ class Settings(BaseSettings):
 
     spark_master: str = Field(
         "local[2]",
-        description="Spark master of the streams and the batch jobs. Each task needs some 400 MB "
-        "of the heap when it works through a backlog.",
+        description="Spark master of the streams and the batch jobs. More task slots need a larger "
+        "heap: four have run out of 1 GB on a backlog.",
     )
     spark_driver_memory: str = Field("1g", description="Driver heap of each Spark application.")
     shuffle_partitions: int = Field(

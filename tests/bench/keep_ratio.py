@@ -22,8 +22,7 @@ from rich.table import Table
 
 from streaming import names
 from streaming.kafka_source import read_topic
-from streaming.runner import tune
-from streaming.session import spark_session
+from streaming.session import spark_session, tune
 from streaming.settings import Settings
 from streaming.stream_access import build
 from tests.bench.services import running

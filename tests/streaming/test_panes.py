@@ -1,4 +1,4 @@
-"""What counts as a client's load of a pane."""
+"""What counts as load and as missing in a pane."""
 
 from typing import NamedTuple
 
@@ -22,16 +22,24 @@ class Line(NamedTuple):
     user_agent_original: str | None = BROWSER
 
 
-CASES = [
-    ("static_files", [Line(f"/{i}.css") for i in range(20)], 0),
-    ("static_files_of_four_page_views", [Line(f"/{i}.gif") for i in range(9)] * 4, 0),
-    ("static_file_again_and_again", [Line("/a.css")] * 20, 16),
-    ("parts_of_a_page", [Line(f"/img/{i}", 200, PAGE) for i in range(20)], 0),
-    ("more_parts_than_a_page_has", [Line(f"/{i}", 200, PAGE) for i in range(50)], 50 - PAGE_PARTS),
-    ("without_referrer", [Line(f"/img/{i}") for i in range(20)], 20),
-    ("common_format_knows_no_referrer", [Line(f"/{i}", 200, None, None) for i in range(20)], 0),
-    ("one_path_of_common_format", [Line("/", 200, None, None)] * 40, 39),
-    ("missing_paths", [Line(f"/{i}", 404, PAGE) for i in range(9)], 9),
+LOADS = [
+    pytest.param([Line(f"/{i}.css") for i in range(20)], 0, id="static_files"),
+    pytest.param(
+        [Line(f"/{i}.gif") for i in range(9)] * 4, 0, id="static_files_of_four_page_views"
+    ),
+    pytest.param([Line("/a.css")] * 20, 16, id="static_file_again_and_again"),
+    pytest.param([Line(f"/img/{i}", 200, PAGE) for i in range(20)], 0, id="parts_of_a_page"),
+    pytest.param(
+        [Line(f"/{i}", 200, PAGE) for i in range(50)],
+        50 - PAGE_PARTS,
+        id="more_parts_than_a_page_has",
+    ),
+    pytest.param([Line(f"/img/{i}") for i in range(20)], 20, id="without_referrer"),
+    pytest.param(
+        [Line(f"/{i}", 200, None, None) for i in range(20)], 0, id="common_format_knows_no_referrer"
+    ),
+    pytest.param([Line("/", 200, None, None)] * 40, 39, id="one_path_of_common_format"),
+    pytest.param([Line(f"/{i}", 404, PAGE) for i in range(9)], 9, id="missing_paths"),
 ]
 
 
@@ -52,9 +60,7 @@ def logs_of(spark: SparkSession, lines: list[Line]) -> DataFrame:
     return logs.unionByName(rows, allowMissingColumns=True)
 
 
-@pytest.mark.parametrize(
-    ("lines", "load"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
-)
+@pytest.mark.parametrize(("lines", "load"), LOADS)
 def test_load_leaves_out_the_parts_of_pages(
     spark: SparkSession, lines: list[Line], load: int
 ) -> None:
@@ -65,24 +71,22 @@ def test_load_leaves_out_the_parts_of_pages(
 
 
 MISSING = [
-    ("not_found", "/old-page", 404, True),
-    ("forbidden", "/private/", 403, True),
-    ("found", "/new-page", 200, False),
-    ("missing_picture", "/gone.png", 404, False),
-    ("front_end_behind_a_redirect", "/phpMyAdmin-2.8/index.php", 302, True),
-    ("front_end_in_a_folder", "/web/pma/index.php", 200, True),
-    ("page_of_a_front_end_in_use", "/phpmyadmin/sql.php", 200, False),
-    ("secret_on_a_server_that_answers_all", "/api/.env.bak", 200, True),
-    ("repository_left_behind", "/.git/config", 200, True),
-    ("repository_that_is_served", "/tools/site.git/objects/info/packs", 200, False),
-    ("secret_that_failed", "/.env", 500, False),
-    ("page_of_the_same_letters", "/mysql-tutorial/index.php", 200, False),
+    pytest.param("/old-page", 404, True, id="not_found"),
+    pytest.param("/private/", 403, True, id="forbidden"),
+    pytest.param("/new-page", 200, False, id="found"),
+    pytest.param("/gone.png", 404, False, id="missing_picture"),
+    pytest.param("/phpMyAdmin-2.8/index.php", 302, True, id="front_end_behind_a_redirect"),
+    pytest.param("/web/pma/index.php", 200, True, id="front_end_in_a_folder"),
+    pytest.param("/phpmyadmin/sql.php", 200, False, id="page_of_a_front_end_in_use"),
+    pytest.param("/api/.env.bak", 200, True, id="secret_on_a_server_that_answers_all"),
+    pytest.param("/.git/config", 200, True, id="repository_left_behind"),
+    pytest.param("/tools/site.git/objects/info/packs", 200, False, id="repository_that_is_served"),
+    pytest.param("/.env", 500, False, id="secret_that_failed"),
+    pytest.param("/mysql-tutorial/index.php", 200, False, id="page_of_the_same_letters"),
 ]
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "missing"), [case[1:] for case in MISSING], ids=[case[0] for case in MISSING]
-)
+@pytest.mark.parametrize(("path", "status", "missing"), MISSING)
 def test_what_a_scanner_looks_for_counts_as_missing(
     spark: SparkSession, path: str, status: int, missing: bool
 ) -> None:
