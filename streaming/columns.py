@@ -169,7 +169,6 @@ TRAFFIC_PANES: Final[Columns] = {
                 "client": "string",
                 "requests": "bigint",
                 "missing": ["string"],
-                "agent": "string",
             }
         ],
         "Clients that asked for the most missing paths.",

@@ -22,7 +22,7 @@ from streaming.incidents import Incident
 from streaming.influx_sink import InfluxSink
 from streaming.measurements import TOP_URLS
 from streaming.panes import traffic_panes
-from streaming.progress import read_progress
+from streaming.progress import StreamProgress, read_progress
 from streaming.settings import Settings
 from streaming.thresholds import Limits, rules_of
 
@@ -35,6 +35,10 @@ costs more than its judgement."""
 
 LATEST_SAVE_SECONDS: Final = 600
 """Panes are in the table this long after their lines were in the lake."""
+
+BEHIND_SECONDS: Final = 30
+"""How often windows are judged while the lake is far behind: they still fill, and the cores that
+judge them again and again are those that would fill them."""
 
 TRAFFIC_KINDS: Final = (
     "ip_spike",
@@ -104,19 +108,27 @@ class _Detection:
         self._sink = InfluxSink(settings) if sink is None else sink
         self._clock = clock
         self._memory: Memory[Any] | None = None
+        self._waiting: set[int] = set()
+        self._judged_at = self._clock()
         self._unsaved: set[int] = set()
         self._saved_at = self._clock()
 
     def __call__(self, batch: DataFrame, _batch_id: int) -> None:
         """Judge what one micro-batch of event times touched."""
-        covered = self._covered()
-        starts = metrics.recent_windows(batch.where(F.col("event_time").isNotNull()))
+        progress = read_progress(self._settings, self.stream)
+        covered = self._covered(progress)
+        self._waiting.update(metrics.recent_windows(batch.where(F.col("event_time").isNotNull())))
+        if self._is_behind(progress) and self._clock() - self._judged_at < BEHIND_SECONDS:
+            return
         if self._memory is None:
             self._memory = self._remembered()
-            starts = sorted({*starts, *self._unsaved_before()})
+            self._waiting.update(self._unsaved_before())
+        starts = sorted(self._waiting)
         if starts:
             self._memory.replace(starts, self._recompute(starts))
             self._unsaved.update(starts)
+            self._waiting.clear()
+        self._judged_at = self._clock()
         self._save()
         limits = self._limits.get()
         until = self._until(self._memory, covered)
@@ -186,12 +198,15 @@ class _Detection:
             (F.col("event_date") >= F.to_date(edge)) & (F.col("window_start") >= edge)
         )
 
-    def _covered(self) -> float:
+    def _is_behind(self, progress: StreamProgress | None) -> bool:
+        lake = None if progress is None else progress.queries.get("lake")
+        return lake is not None and lake.lag_rows >= self._settings.max_rows_per_batch
+
+    def _covered(self, progress: StreamProgress | None) -> float:
         """Epoch second up to which the lake has what Kafka had; the clock where no stream runs.
 
         Without it a lake query that falls behind would look like a silence of every server.
         """
-        progress = read_progress(self._settings, self.stream)
         if progress is None:
             return self._clock()
         lake = progress.queries.get("lake")

@@ -113,14 +113,17 @@ def _lines(access_logs: DataFrame, fleet: bool) -> DataFrame:
         ),
         F.coalesce("http_response_body_size", F.lit(0)).alias("bytes"),
         F.col("http_server_request_duration").alias("latency"),
-        F.col("user_agent_original").alias("agent"),
     )
 
 
 def _requests(lines: DataFrame) -> DataFrame:
-    """One row per window, server, client and path."""
-    return lines.groupBy("window_start", "server_address", "client", "path").agg(
-        F.max("route").alias("route"),
+    """One row per window, server, client and path.
+
+    A text among the aggregates would make Spark sort the lines; the route, as a function of the
+    path, can be a key.
+    """
+    keys = ["window_start", "server_address", "client", "path", "route"]
+    return lines.groupBy(*keys).agg(
         F.first("static").alias("static"),
         F.bool_or("found").alias("found"),
         F.bool_or(F.col("found") & F.col("referred")).alias("referred"),
@@ -132,7 +135,6 @@ def _requests(lines: DataFrame) -> DataFrame:
         # A sum of doubles depends on its order; of microseconds it does not.
         F.sum(F.round(F.col("latency") * 1e6).cast("bigint")).alias("latency_us"),
         F.count("latency").alias("timed"),
-        F.max("agent").alias("agent"),
     )
 
 
@@ -156,7 +158,6 @@ def _clients(requests: DataFrame) -> DataFrame:
             F.sum("bytes").alias("bytes"),
             F.sum("latency_us").alias("latency_us"),
             F.sum("timed").alias("timed"),
-            F.max("agent").alias("agent"),
             F.max_by(top, top, MAX_TOP_PATHS).alias("top_paths"),
         )
         .withColumns(
@@ -171,7 +172,7 @@ def _clients(requests: DataFrame) -> DataFrame:
 
 def _totals(clients: DataFrame) -> DataFrame:
     heavy = F.struct("load", "requests", "client", "status_5xx", "top_paths")
-    misser = F.struct("missing_paths", "missed", "client", "requests", "missing", "agent")
+    misser = F.struct("missing_paths", "missed", "client", "requests", "missing")
     first = F.struct("load", "requests", "client")
     lone = F.struct("missing_paths", F.col("missed") / F.col("requests"), "client")
     missing = F.when(F.col("missing_paths") > 0, lone)

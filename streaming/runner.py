@@ -41,12 +41,29 @@ def _no_counts() -> dict[str, int]:
 
 @dataclass(frozen=True)
 class QuerySpec:
-    """One streaming query; `counts` is passed to `query_progress`."""
+    """One streaming query: a batch is due every `trigger_seconds`.
+
+    The source is asked as often, or every `poll_seconds` where it decides itself when a batch is
+    due. `counts` is passed to `query_progress`.
+    """
 
     name: str
     writer: DataStreamWriter
     trigger_seconds: float
     counts: Callable[[], dict[str, int]] = _no_counts
+    poll_seconds: float | None = None
+
+    def started(self, spark: SparkSession, checkpoint: str) -> StreamingQuery:
+        """Start the query at `checkpoint`, in the scheduler pool of its name."""
+        # Pools share the cores fairly; the thread of a query inherits the one set here.
+        spark.sparkContext.setLocalProperty("spark.scheduler.pool", self.name)
+        milliseconds = round((self.poll_seconds or self.trigger_seconds) * 1000)
+        return (
+            self.writer.queryName(self.name)
+            .option("checkpointLocation", checkpoint)
+            .trigger(processingTime=f"{milliseconds} milliseconds")
+            .start()
+        )
 
 
 class StopRequested(Exception):
@@ -83,13 +100,15 @@ def run_stream(
         for address in settings.kafka.split(","):
             _require(address.strip(), "Kafka", "LOGLAKE_KAFKA_BOOTSTRAP_SERVERS")
         _require(settings.influx.split("://")[-1].strip("/"), "InfluxDB", "LOGLAKE_INFLUX_URL")
-        application = _Application(settings, stream)
+        application = Application(settings, stream)
         spark = spark_session(settings, stream, ui_port=settings.spark_ui_ports()[stream])
         spark.sparkContext.setLogLevel("WARN")
         tune(spark)
         try:
             application.start(spark, build(spark, settings))
-            application.watch()
+            while True:
+                application.report()
+                time.sleep(REPORT_SECONDS)
         except StopRequested:
             log.info("%s stops after its running batches", stream)
         finally:
@@ -97,44 +116,40 @@ def run_stream(
             spark.stop()
 
 
-class _Application:
+class Application:
+    """The queries of one stream, what they say of themselves, and their orderly end."""
+
     def __init__(self, settings: Settings, stream: str) -> None:
+        """Take the name of the stream, one of `names.STREAMS`; nothing starts yet."""
         self._settings = settings
         self._stream = stream
         self._started_at = datetime.now(UTC)
         self._queries: list[tuple[QuerySpec, StreamingQuery]] = []
-        self._progress: dict[str, QueryProgress] = {}
+        self.progress: dict[str, QueryProgress] = {}
         self._moved: dict[str, float] = {}
         self._heartbeat = self._started_at
         self._pipeline_due = 0.0
         self._sink = InfluxSink(settings)
 
     def start(self, spark: SparkSession, specs: list[QuerySpec]) -> None:
+        """Start every query."""
         self._report()
         for spec in specs:
-            # Pools share the cores fairly; the thread of a query inherits the one set here.
-            spark.sparkContext.setLocalProperty("spark.scheduler.pool", spec.name)
-            checkpoint = self._settings.checkpoint(self._stream, spec.name)
-            query = (
-                spec.writer.queryName(spec.name)
-                .option("checkpointLocation", checkpoint)
-                .trigger(processingTime=f"{round(spec.trigger_seconds * 1000)} milliseconds")
-                .start()
-            )
+            query = spec.started(spark, self._settings.checkpoint(self._stream, spec.name))
             self._queries.append((spec, query))
             self._moved[spec.name] = time.monotonic()
 
-    def watch(self) -> None:
-        while True:
-            for spec, query in self._queries:
-                self._observe(spec, query)
-            if time.monotonic() - min(self._moved.values()) < HANG_SECONDS:
-                self._heartbeat = datetime.now(UTC)
-            self._report()
-            self._publish()
-            time.sleep(REPORT_SECONDS)
+    def report(self) -> None:
+        """Write down how far each query is; raise `RuntimeError` if one of them has ended."""
+        for spec, query in self._queries:
+            self._observe(spec, query)
+        if time.monotonic() - min(self._moved.values()) < HANG_SECONDS:
+            self._heartbeat = datetime.now(UTC)
+        self._report()
+        self._publish()
 
     def stop(self) -> None:
+        """End each query after its running batch."""
         # A second signal must not end the patience that the first one asked for.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -154,11 +169,11 @@ class _Application:
             self._report(error=sentence)
             raise RuntimeError(sentence)
         report = query.lastProgress
-        before = self._progress.get(spec.name)
+        before = self.progress.get(spec.name)
         if report is not None:
             values = json.loads(report.json)
             now = query_progress(values, spec.trigger_seconds, spec.counts())
-            self._progress[spec.name] = now
+            self.progress[spec.name] = now
             moved = before is None or before.batch_id != now.batch_id
         else:
             moved = False
@@ -173,13 +188,13 @@ class _Application:
                 pid=os.getpid(),
                 started_at=self._started_at,
                 heartbeat_at=self._heartbeat,
-                queries=self._progress,
+                queries=self.progress,
                 error=error,
             ),
         )
 
     def _publish(self) -> None:
-        if time.monotonic() < self._pipeline_due or not self._progress:
+        if time.monotonic() < self._pipeline_due or not self.progress:
             return
         self._pipeline_due = time.monotonic() + PIPELINE_SECONDS
         disk = shutil.disk_usage(self._settings.home)
@@ -197,7 +212,7 @@ class _Application:
                 "event_time_delay_s": query.event_time_delay_s,
                 "disk_used_ratio": disk.used / disk.total,
             }
-            for name, query in self._progress.items()
+            for name, query in self.progress.items()
         ]
         try:
             self._sink.write(names.PIPELINE, rows, time_column="at", retry=False)

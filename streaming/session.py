@@ -33,6 +33,8 @@ _SMALL_BATCHES: Final = {
     # Detection groups by client; past 128 groups, the default, Spark would sort. Each group holds
     # lists, so that their number bounds the memory of a task.
     "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000",
+    # A batch of raw lines is kept for some seconds and no two lines are alike.
+    "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # For stages that are run again after a fetch failure, which one process does not know.
     "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
 }
@@ -66,6 +68,9 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
         # A snapshot is rebuilt by 50 tasks by default; the log of a small table needs one.
         .config("spark.databricks.delta.snapshotPartitions", "1")
         .config("spark.sql.streaming.metricsEnabled", "false")
+        # PySpark would note for each column expression where in our code it was made: six calls to
+        # the JVM and a search for IPython each time, half of the time it takes to build a query.
+        .config("spark.python.sql.dataFrameDebugging.enabled", "false")
         # VACUUM lists a table in so many tasks; the default is 10,000, for a handful of folders.
         .config("spark.sql.sources.parallelPartitionDiscovery.parallelism", "16")
         # First in, first out would let a long batch of one query hold up the live metrics.

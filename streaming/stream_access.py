@@ -28,12 +28,14 @@ def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
     """Every line, once, into the lake."""
     parse = partial(parse_access, history_days=settings.history_days)
     writer = LakeWriter(spark, settings, names.ACCESS_LOGS, parse)
-    stream = records(read_topic(spark, settings, names.TOPIC_ACCESS))
+    every = settings.lake_trigger_seconds
+    topic = read_topic(spark, settings, names.TOPIC_ACCESS, every_seconds=every)
     return QuerySpec(
         "lake",
-        stream.writeStream.foreachBatch(writer),
-        settings.lake_trigger_seconds,
+        records(topic).writeStream.foreachBatch(writer),
+        every,
         writer.counts,
+        poll_seconds=min(every, 1.0),
     )
 
 
@@ -44,7 +46,7 @@ def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:
     def write(batch: DataFrame, _batch_id: int) -> None:
         sink.write_frame(names.HTTP_TRAFFIC, batch, "window_start")
 
-    stream = records(read_topic(spark, settings, names.TOPIC_ACCESS))
+    stream = records(read_topic(spark, settings, names.TOPIC_ACCESS, headers=False))
     parsed = parse_access(stream, history_days=settings.history_days, detail=False)
     # Refused times are left out before the watermark: one line dated 2099 would move it past
     # every genuine one.

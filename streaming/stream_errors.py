@@ -33,12 +33,14 @@ def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
         history_days=settings.history_days,
     )
     writer = LakeWriter(spark, settings, names.ERROR_LOGS, lambda batch: parse(stitch(batch)))
-    stream = records(read_topic(spark, settings, names.TOPIC_ERRORS))
+    every = settings.lake_trigger_seconds
+    topic = read_topic(spark, settings, names.TOPIC_ERRORS, every_seconds=every)
     return QuerySpec(
         "lake",
-        stream.writeStream.foreachBatch(writer),
-        settings.lake_trigger_seconds,
+        records(topic).writeStream.foreachBatch(writer),
+        every,
         writer.counts,
+        poll_seconds=min(every, 1.0),
     )
 
 

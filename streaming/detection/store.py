@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -81,7 +82,7 @@ class StoredLimits:
     def __init__(self, spark: SparkSession, settings: Settings) -> None:
         self._spark, self._settings = spark, settings
         self._limits = Limits(time_zone=settings.time_zone)
-        self._commit = -1
+        self._commit: int | None = None
         self._complaint = ""
 
     def get(self) -> Limits:
@@ -99,7 +100,7 @@ class StoredLimits:
             self._commit, self._complaint = commit, ""
         except Exception as error:
             # Whatever is wrong with the table, the stream goes on with what it has.
-            complaint = str(error).splitlines()[0]
+            complaint = _sentence(error)
             if complaint != self._complaint:
                 log.warning(
                     "baselines cannot be read (%s); going on with %s",
@@ -108,6 +109,16 @@ class StoredLimits:
                 )
             self._complaint = complaint
         return self._limits
+
+
+def _sentence(error: Exception) -> str:
+    """What went wrong first; Py4J itself says only the number of the call."""
+    if not isinstance(error, Py4JJavaError):
+        return str(error).splitlines()[0]
+    cause = error.java_exception
+    while cause.getCause() is not None:
+        cause = cause.getCause()
+    return str(cause.toString()).splitlines()[0]
 
 
 def _persistently(write: Callable[[], Any], table: str) -> None:

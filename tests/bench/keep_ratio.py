@@ -1,8 +1,8 @@
 """Keep ratio: what share of Spark's own parsing speed the full access application keeps.
 
 Both sides drain the same topic in turn, A B A B …, each in a fresh JVM with the same heap:
-A reads Kafka, casts, parses JSON into strings and drops the rows; B is the whole application.
-The time is that of the batches, without the start of Spark.
+A reads Kafka, casts, parses JSON into strings and drops the rows; B is the whole application,
+with its own triggers and its detector. The time is that of the batches, without the start of Spark.
 """
 
 import json
@@ -22,6 +22,8 @@ from rich.table import Table
 
 from streaming import names
 from streaming.kafka_source import read_topic
+from streaming.progress import QueryProgress
+from streaming.runner import Application
 from streaming.session import spark_session, tune
 from streaming.settings import Settings
 from streaming.stream_access import build
@@ -79,39 +81,26 @@ def plain(spark: SparkSession, settings: Settings) -> float:
 
 
 def full(spark: SparkSession, settings: Settings) -> float:
-    """Seconds from the first batch until lake and metrics have the whole topic."""
+    """Seconds from the start of the application until lake and metrics have the whole topic."""
     fresh = settings.with_changes(home=settings.home / f"full-{time.time_ns()}")
     secrets = fresh.home / "secrets"
     secrets.parent.mkdir()
     secrets.symlink_to(settings.home / "secrets")
-    queries = {}
     tune(spark)
+    application = Application(fresh, names.STREAM_ACCESS)
     specs = build(spark, fresh)
     began = time.monotonic()
-    for spec in specs:
-        queries[spec.name] = (
-            spec.writer.queryName(spec.name)
-            .option("checkpointLocation", fresh.checkpoint("bench", spec.name))
-            .trigger(processingTime=f"{spec.trigger_seconds} seconds")
-            .start()
-        )
-    while not all(_drained(queries[name]) for name in ("lake", "metrics")):
-        for query in queries.values():
-            if not query.isActive:
-                raise RuntimeError(f"query {query.name} ended: {query.exception()}")
-        time.sleep(0.05)
+    application.start(spark, specs)
+    while not all(_drained(application.progress.get(name)) for name in ("lake", "metrics")):
+        time.sleep(0.2)
+        application.report()
     seconds = time.monotonic() - began
-    for query in queries.values():
-        query.stop()
+    application.stop()
     return seconds
 
 
-def _drained(query) -> bool:  # type: ignore[no-untyped-def]
-    report = query.lastProgress
-    if report is None:
-        return False
-    source = json.loads(report.json)["sources"][0]
-    return bool(source["endOffset"]) and source["endOffset"] == source["latestOffset"]
+def _drained(progress: QueryProgress | None) -> bool:
+    return progress is not None and progress.lag_rows == 0
 
 
 SIDES: dict[str, Callable[[SparkSession, Settings], float]] = {"plain": plain, "full": full}

@@ -2,7 +2,8 @@
 
 The whole native stack runs, traffic is open loop through real nginx servers. Ten times a second
 InfluxDB is asked how many requests its points count; the time of the k-th line in nginx's logs is
-compared with the first answer that counts k. A line's own time is the one nginx logs.
+compared with the first answer that counts k. A line's own time is the one nginx logs. Each minute
+has a row: the JVM compiles for the first ones, the last one is what a running system does.
 """
 
 import bisect
@@ -23,8 +24,7 @@ from tests.end_to_end import oracle
 from tests.fixtures.stack import Stack, eventually
 
 RATES = (500, 2000)
-SECONDS = 60
-WARM_UP_SECONDS = 40
+MINUTES = 4
 
 COUNT = f"""
     from(bucket: "{names.BUCKET_METRICS}") |> range(start: -30m)
@@ -43,14 +43,13 @@ def visible(stack: Stack, until: float) -> list[tuple[float, int]]:
     return seen
 
 
-def latencies(written: list[float], seen: list[tuple[float, int]], since: float) -> list[float]:
-    """Seconds until each line written after `since` was counted; a line never seen is infinite."""
+def latencies(written: list[float], seen: list[tuple[float, int]]) -> list[tuple[float, float]]:
+    """(time written, seconds until it was counted) of each line; infinite if it never was."""
     counts = [count for _, count in seen]
     found = []
     for number, at in enumerate(sorted(written), start=1):
-        if at >= since:
-            first = bisect.bisect_left(counts, number)
-            found.append(seen[first][0] - at if first < len(seen) else float("inf"))
+        first = bisect.bisect_left(counts, number)
+        found.append((at, seen[first][0] - at if first < len(seen) else float("inf")))
     return found
 
 
@@ -58,43 +57,43 @@ def _send(settings: Settings, rate: int, seconds: int) -> None:
     send_known(settings, rate * seconds, rate=rate, seed=rate)
 
 
-def measure(stack: Stack, rate: int) -> list[float]:
-    """Latencies in seconds of the lines of `SECONDS` at `rate`, after a warm-up at that rate."""
-    sender = multiprocessing.Process(
-        target=_send, args=(stack.settings, rate, WARM_UP_SECONDS + SECONDS)
-    )
+def measure(stack: Stack, rate: int) -> list[list[float]]:
+    """Latencies in seconds, by minute, of the lines written at `rate`."""
+    sender = multiprocessing.Process(target=_send, args=(stack.settings, rate, 60 * MINUTES))
     began = time.time()
     sender.start()
-    seen = visible(stack, began + WARM_UP_SECONDS + SECONDS + 15)
+    seen = visible(stack, began + 60 * MINUTES + 30)
     sender.join()
     written = [
         float(line["msec"])
         for server in stack.settings.servers
         for line in oracle.access_lines(stack.settings.home, server)
     ]
-    return latencies(written, seen, began + WARM_UP_SECONDS)
+    found = latencies(written, seen)
+    return [
+        [seconds for at, seconds in found if 60 * minute <= at - began < 60 * (minute + 1)]
+        for minute in range(MINUTES)
+    ]
 
 
 def main() -> float:
-    """Measure each rate, print a table and return the worst p95."""
+    """Measure each rate, print a table and return the worst p95 of a last minute."""
     console = Console()
-    table = Table("lines/s", "lines", "p50 s", "p95 s", "p99 s", "max s")
+    table = Table("lines/s", "minute", "lines", "p50 s", "p95 s", "p99 s", "max s")
     worst = 0.0
     with running() as stack:
         stack.start(*names.STREAMS)
         eventually(lambda: read_progress(stack.settings, names.STREAM_ACCESS), 180)
         send_known(stack.settings, 2000, rate=200)
         for rate in RATES:
-            found = measure(stack, rate)
-            cuts = statistics.quantiles(found, n=100)
-            worst = max(worst, cuts[94])
-            table.add_row(
-                f"{rate:,}",
-                f"{len(found):,}",
-                *(f"{value:.2f}" for value in (cuts[49], cuts[94], cuts[98], max(found))),
-            )
+            for minute, found in enumerate(measure(stack, rate), start=1):
+                cuts = statistics.quantiles(found, n=100)
+                last = (cuts[49], cuts[94], cuts[98], max(found))
+                figures = (f"{value:.2f}" for value in last)
+                table.add_row(f"{rate:,}", str(minute), f"{len(found):,}", *figures)
+            worst = max(worst, last[1])
     console.print(table)
-    console.print(f"worst p95 {worst:.2f} s (goal 3 s)")
+    console.print(f"p95 {worst:.2f} s in the last minute of the worse rate (goal 3 s)")
     return worst
 
 

@@ -1,7 +1,9 @@
 """The live detector's tables: panes saved once a minute, and none lost with the process."""
 
-from collections.abc import Iterable, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +11,9 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming import names, schemas, tables
-from streaming.detection_query import SAVE_SECONDS, TrafficDetection
+from streaming.detection_query import BEHIND_SECONDS, SAVE_SECONDS, TrafficDetection
 from streaming.panes import traffic_panes
+from streaming.progress import QueryProgress, StreamProgress, write_progress
 from streaming.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -69,6 +72,29 @@ class World:
         frame.write.format("delta").mode("append").save(path)
         return frame.select("event_time", "ingested_at")
 
+    def lake_lags(self, rows: int) -> None:
+        """Say what the stream would of its lake query."""
+        moment = datetime.fromtimestamp(self.now, UTC)
+        lake = QueryProgress(
+            batch_id=1,
+            committed_at=moment,
+            input_rows=1,
+            input_rows_per_s=1.0,
+            lag_rows=rows,
+            batch_seconds=1.0,
+            trigger_seconds=10.0,
+        )
+        write_progress(
+            self.settings,
+            StreamProgress(
+                stream=names.STREAM_ACCESS,
+                pid=1,
+                started_at=moment,
+                heartbeat_at=moment,
+                queries={"lake": lake},
+            ),
+        )
+
     def table(self, name: str) -> DataFrame:
         return tables.read_table(self.spark, self.settings, name)
 
@@ -118,3 +144,61 @@ def test_an_incident_that_goes_on_stays_one_row(world: World) -> None:
     samples = [line for line in rows[0]["evidence"] if " web1 203.0.113.9 /0/" in line]
     assert len(samples) == 3
     assert all(line.endswith(".php 404") for line in samples)
+
+
+def test_while_the_lake_is_far_behind_windows_are_judged_less_often_and_none_is_left_out(
+    world: World,
+) -> None:
+    found = world.table(names.INCIDENTS).where(F.col("server_address") == "web1")
+    world.lake_lags(world.settings.max_rows_per_batch)
+    world.now += BEHIND_SECONDS - 10
+    world.detection(world.lines(f"/early{i}.php" for i in range(12)), 0)
+    assert found.isEmpty()
+    world.now += 10
+    world.detection(world.lines(["/"]), 1)
+    assert [row["kind"] for row in found.collect()] == ["path_scan"]
+
+
+def test_a_lake_that_lags_by_less_than_a_batch_delays_no_verdict(world: World) -> None:
+    world.lake_lags(world.settings.max_rows_per_batch - 1)
+    world.detection(world.lines(f"/{i}.php" for i in range(12)), 0)
+    assert not world.table(names.INCIDENTS).isEmpty()
+
+
+def _lose_the_table(table: Path) -> None:
+    shutil.rmtree(table)
+
+
+def _lose_the_rows(table: Path) -> None:
+    for file in table.glob("*.parquet"):
+        file.unlink()
+
+
+def _garble_the_log(table: Path) -> None:
+    newest = max((table / "_delta_log").glob("*.json"))
+    newest.write_text("no JSON", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(_lose_the_table, id="table gone"),
+        pytest.param(_lose_the_rows, id="rows gone"),
+        pytest.param(_garble_the_log, id="log garbled"),
+    ],
+)
+def test_baselines_that_cannot_be_read_are_said_once_and_floors_judge(
+    world: World, damage: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [{**dict.fromkeys(schemas.BASELINES.names), "version": 1, "server_address": "web1"}]
+    path = world.settings.table(names.BASELINES)
+    fresh = world.spark.createDataFrame(rows, schemas.BASELINES)
+    fresh.coalesce(1).write.format("delta").mode("append").save(path)
+    damage(Path(path))
+    for batch in range(2):
+        world.detection(world.lines(f"/{batch}{i}.php" for i in range(12)), batch)
+    found = world.table(names.INCIDENTS).where(F.col("server_address") == "web1").collect()
+    assert [(row["kind"], row["basis"]) for row in found] == [("path_scan", "static")]
+    (said,) = [r.getMessage() for r in caplog.records if "baselines" in r.getMessage()]
+    assert said.startswith("baselines cannot be read (")
+    assert said.endswith("; going on with fixed floors")
