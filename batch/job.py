@@ -61,12 +61,20 @@ class Job:
                 check_name=check.name,
                 passed=check.passed,
                 severity="WARN" if check.warn else "ERROR",
-                metadata={"why": check.description, **check.metadata},
+                metadata=_typed({"why": check.description, **check.metadata}),
             )
         if not self.pipes.is_asset_step:
             return
         for key in self.pipes.asset_keys:
-            self.pipes.report_asset_materialization(asset_key=key, metadata=dict(metadata))
+            self.pipes.report_asset_materialization(asset_key=key, metadata=_typed(metadata))
+
+
+def _typed(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Name the type of nested values, without which Pipes refuses the whole report."""
+    return {
+        key: {"raw_value": value, "type": "json"} if isinstance(value, (Mapping, list)) else value
+        for key, value in metadata.items()
+    }
 
 
 @contextlib.contextmanager

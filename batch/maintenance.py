@@ -26,8 +26,6 @@ from streaming.tables import PARTITION
 
 log = logging.getLogger(__name__)
 
-KEEP_VERSIONS_HOURS: Final = 168
-"""Delta's own default: a reader or a verdict of the last week can still go back."""
 COMPACT_DAYS: Final = 3
 """Late lines reach back further, but too few to matter; `replay` makes large files itself."""
 ROLLUP_HOURS: Final = 24
@@ -95,8 +93,8 @@ def _join_files(table: DeltaTable, now: datetime | None) -> int:
 
 
 def _delete_files(spark: SparkSession, path: str) -> int:
-    before = spark.sql(f"VACUUM delta.`{path}` RETAIN {KEEP_VERSIONS_HOURS} HOURS DRY RUN").count()
-    spark.sql(f"VACUUM delta.`{path}` RETAIN {KEEP_VERSIONS_HOURS} HOURS")
+    before = spark.sql(f"VACUUM delta.`{path}` DRY RUN").count()
+    spark.sql(f"VACUUM delta.`{path}`")
     return before
 
 

@@ -38,6 +38,7 @@ def period(command: Callable[..., Any]) -> Callable[..., Any]:
 def spoken() -> Iterator[None]:
     """Turn what a job expects to go wrong into a `StackError`; quiet libraries down."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("kafka").setLevel(logging.ERROR)
     try:
         yield
     except (ConnectionError, FileNotFoundError, RuntimeError, ValueError) as error:

@@ -148,12 +148,12 @@ class Application:
         self._report()
         self._publish()
 
-    def stop(self) -> None:
-        """End each query after its running batch."""
+    def stop(self, patience_seconds: float = HANG_SECONDS) -> None:
+        """End each query after its running batch, or in its midst when patience ends."""
         # A second signal must not end the patience that the first one asked for.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        deadline = time.monotonic() + HANG_SECONDS
+        deadline = time.monotonic() + patience_seconds
         for _, query in self._queries:
             while query.isActive and query.status["isTriggerActive"]:
                 if time.monotonic() > deadline:

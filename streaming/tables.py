@@ -16,7 +16,11 @@ from streaming.settings import Settings
 
 PARTITION = "event_date"
 
+KEEP_HOURS = 168
+"""How long a version that was replaced can still be read: a reader, or a verdict of last week."""
+
 PROPERTIES = {
+    "delta.deletedFileRetentionDuration": f"interval {KEEP_HOURS} hours",
     # A checkpoint every 100 commits: the streams commit some 20 times a minute.
     "delta.checkpointInterval": "100",
     "delta.logRetentionDuration": "interval 7 days",

@@ -10,6 +10,8 @@ import dagster as dg
 import psutil
 import pytest
 
+from streaming import names, tables
+from streaming.panes import traffic_panes
 from streaming.settings import CHECKOUT
 from tests.batch.conftest import Lake
 from tests.fixtures.stack import eventually
@@ -65,3 +67,49 @@ def test_days_that_are_missing_are_backfilled_one_by_one(located: Lake) -> None:
             assert job.execute_in_process(instance=instance, partition_key=day).success
             expected += lines
             assert located.requests() == {"web1": expected}
+
+
+@pytest.mark.parametrize(
+    ("job", "asset", "figure"),
+    [
+        pytest.param("reconcile", "jobs/reconcile", "windows_compared", id="reconcile"),
+        pytest.param("maintenance", "jobs/maintenance", "files_joined", id="maintenance"),
+        pytest.param("baselines", "lake/baselines", "version", id="baselines"),
+        pytest.param("backtest", "jobs/backtest", "recall", id="backtest"),
+    ],
+)
+def test_each_job_ends_well_on_a_young_lake_and_reports_its_figures(
+    located: Lake, job: str, asset: str, figure: str
+) -> None:
+    for minutes in (190, 100, 30):
+        located.access(f"{minutes}", minutes_ago=minutes)
+    for name in (names.TRAFFIC_PANES, names.ERROR_PANES, names.BASELINES, names.INCIDENTS):
+        tables.ensure_table(located.spark, located.settings, name)
+    logs = tables.read_table(located.spark, located.settings, names.ACCESS_LOGS)
+    panes = traffic_panes(logs).write.format("delta").mode("append")
+    panes.save(located.settings.table(names.TRAFFIC_PANES))
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = DEFINITIONS.resolve_job_def(job).execute_in_process(
+            instance=instance, raise_on_error=False
+        )
+        assert result.success, [event.message for event in result.all_events if event.is_failure]
+        event = instance.get_latest_materialization_event(dg.AssetKey(asset.split("/")))
+        assert event is not None
+        assert event.asset_materialization is not None
+        assert figure in event.asset_materialization.metadata
+
+
+def test_verify_answers_every_check_it_is_named_for(located: Lake) -> None:
+    located.access("ab", minutes_ago=30)
+    job = DEFINITIONS.resolve_job_def("verify")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+        assert result.success
+    answers = {
+        (check.asset_key.to_user_string(), check.check_name): check.passed
+        for check in result.get_asset_check_evaluations()
+    }
+    assert len(answers) == 8
+    # InfluxDB was told nothing of these two lines.
+    assert not answers["influxdb/http_traffic", "points_equal_the_lake"]
+    assert answers["lake/access_logs", "no_event_is_there_twice"]

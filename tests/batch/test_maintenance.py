@@ -9,7 +9,7 @@ import pytest
 from influxdb_client import InfluxDBClient, Point
 from influxdb_client.client.write_api import SYNCHRONOUS
 
-from batch.maintenance import KEEP_VERSIONS_HOURS, maintain, wrong_rollup_hours
+from batch.maintenance import maintain, wrong_rollup_hours
 from streaming import names, tables
 from streaming.settings import Settings
 from tests.batch.conftest import Lake
@@ -42,7 +42,7 @@ def test_only_files_that_no_version_of_the_last_week_needs_are_deleted(lake: Lak
     (day,) = {file.parent for file in live}
     orphan = day / "part-orphan.parquet"
     orphan.write_bytes(b"")
-    past = time.time() - (KEEP_VERSIONS_HOURS + 1) * 3600
+    past = time.time() - (tables.KEEP_HOURS + 1) * 3600
     for file in (orphan, *live):
         os.utime(file, (past, past))
     outcome = maintain(lake.spark, lake.settings, lake.now)
