@@ -18,6 +18,7 @@ from typing import Any
 import dagster_pipes
 from pyspark.sql import SparkSession
 
+from streaming import names
 from streaming.lock import exclusive
 from streaming.session import spark_session
 from streaming.settings import Settings
@@ -90,6 +91,10 @@ def job(settings: Settings, name: str) -> Iterator[Job]:
         spark.sparkContext.setLogLevel("WARN")
         try:
             yield Job(spark, pipes)
+        except JobError as error:
+            if pipes is not None:
+                pipes.report_custom_message({names.REFUSAL: str(error)})
+            raise
         finally:
             spark.stop()
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.resources import Loglake
+from streaming import names
 from streaming.settings import CHECKOUT
 
 TERMINATION_SECONDS = 30
@@ -64,10 +65,13 @@ def _run(
             status = process.wait()
         finally:
             _end(process)
-        if status != 0:
-            raise dg.Failure(
-                f"{module} ended with status {status}; the log of this step (stderr) says why"
-            )
+    if status != 0:
+        said = session.get_custom_messages()
+        refusals = [message[names.REFUSAL] for message in said if names.REFUSAL in message]
+        reason = refusals[-1] if refusals else "the log of this step (stderr) says why"
+        raise dg.Failure(
+            f"{module} ended with status {status}: {reason}", allow_retries=not refusals
+        )
     return dg.PipesClientCompletedInvocation(session)
 
 

@@ -84,3 +84,7 @@ REJECT_REASONS: Final = (
     "continuation",
 )
 """Why a line is in `rejected_lines`; the only values of its `reason`."""
+
+REFUSAL: Final = "refusal"
+"""Key of the message by which a batch job tells Dagster why it cannot run: another attempt would
+end the same way."""

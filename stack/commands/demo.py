@@ -93,7 +93,8 @@ def _watch(settings: Settings) -> None:
         ) as client,
         Live(console=console, refresh_per_second=1) as live,
     ):
-        while True:
+        # Another terminal may say `loglake down`.
+        while launch.processes(settings):
             table = _traffic(settings, client)
             live.update(Group(_services(settings), table, places(settings)))
             time.sleep(REFRESH_S)

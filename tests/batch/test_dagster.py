@@ -99,6 +99,17 @@ def test_each_job_ends_well_on_a_young_lake_and_reports_its_figures(
         assert figure in event.asset_materialization.metadata
 
 
+def test_a_job_that_cannot_run_yet_says_why_and_is_not_tried_again(located: Lake) -> None:
+    for name in (names.TRAFFIC_PANES, names.BASELINES):
+        tables.ensure_table(located.spark, located.settings, name)
+    job = DEFINITIONS.resolve_job_def("backtest")
+    with dg.DagsterInstance.ephemeral() as instance:
+        result = job.execute_in_process(instance=instance, raise_on_error=False)
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    assert "there are no traffic panes yet" in str(failure.event_specific_data)
+    assert not any(event.is_step_up_for_retry for event in result.all_events)
+
+
 def test_verify_answers_every_check_it_is_named_for(located: Lake) -> None:
     located.access("ab", minutes_ago=30)
     job = DEFINITIONS.resolve_job_def("verify")
