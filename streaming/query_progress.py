@@ -15,12 +15,14 @@ def query_progress(
     `counts` are what the query itself counted: `input` rows of this batch, and since its start
     `rejected`, `duplicates` and `late`.
     """
-    seconds = report.get("durationMs", {}).get("triggerExecution", 0) / 1000
+    durations = report.get("durationMs", {})
+    seconds = durations.get("triggerExecution", 0) / 1000
     committed_at = _time(report["timestamp"]) + timedelta(seconds=seconds)
     event_time = report.get("eventTime", {})
     newest = event_time.get("max")
     watermark = event_time.get("watermark")
-    rows = counts.get("input", report["numInputRows"])
+    # Spark also reports that there was nothing to do.
+    rows = counts.get("input", report["numInputRows"]) if "addBatch" in durations else 0
     # Before the first event Spark reports the epoch.
     seen = watermark is not None and not watermark.startswith("1970-")
     return QueryProgress(

@@ -12,7 +12,7 @@ KAFKA = {
     "batchId": 7,
     "timestamp": "2026-11-23T10:00:00.000Z",
     "numInputRows": 1200,
-    "durationMs": {"triggerExecution": 800},
+    "durationMs": {"addBatch": 700, "triggerExecution": 800},
     "eventTime": {
         "max": "2026-11-23T09:59:59.500Z",
         "watermark": "2026-11-23T09:57:50.000Z",
@@ -65,3 +65,9 @@ def test_an_idle_query_has_no_delay_and_no_watermark() -> None:
     progress = query_progress(idle, 1.0, {})
     assert (progress.event_time_delay_s, progress.watermark) == (None, None)
     assert progress.input_rows_per_s == 0
+
+
+def test_an_idle_query_does_not_repeat_the_count_of_its_last_batch() -> None:
+    idle = {**KAFKA, "numInputRows": 0, "durationMs": {"latestOffset": 13, "triggerExecution": 13}}
+    progress = query_progress(idle, 10.0, {"input": 4187})
+    assert (progress.input_rows, progress.input_rows_per_s) == (0, 0)
