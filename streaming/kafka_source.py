@@ -13,7 +13,7 @@ def read_topic(
     topic: str,
     *,
     headers: bool = True,
-    every_seconds: float = 0,
+    every_seconds: float | None = None,
 ) -> DataFrame:
     """Stream one topic from its earliest retained record.
 
@@ -36,7 +36,7 @@ def read_topic(
         # A server's lines are one partition: split, or one busy server has one core to itself.
         .option("maxRecordsPerPartition", "20000")
     )
-    if every_seconds:
+    if every_seconds is not None:
         delay = f"{round(every_seconds * 1000)}ms"
         least = str(settings.max_rows_per_batch // 2)
         source = source.option("minOffsetsPerTrigger", least).option("maxTriggerDelay", delay)
@@ -48,15 +48,14 @@ def records(messages: DataFrame) -> DataFrame:
 
     The record key is the server's name: it is set by the agent's configuration, never by a line.
     """
-    with_headers = "headers" in messages.columns
     origin = {
         "topic": F.col("topic"),
         "kafka_partition": F.col("partition"),
         "kafka_offset": F.col("offset"),
         "ingested_at": _batch_time(),
         "server_address": F.col("key").cast("string"),
-        "log_file": _header("file") if with_headers else F.lit(None).cast("string"),
-        "byte_offset": _header("byteoffset").try_cast("long") if with_headers else F.lit(None),
+        "log_file": _header(messages, "file"),
+        "byte_offset": _header(messages, "byteoffset").try_cast("long"),
     }
     return messages.select(
         *(origin.get(name, F.col(name)).alias(name) for name in schemas.RECORD.names)
@@ -72,7 +71,9 @@ def _batch_time() -> Column:
     return F.get(F.array(F.current_timestamp()), F.col("partition") * 0)
 
 
-def _header(name: str) -> Column:
+def _header(messages: DataFrame, name: str) -> Column:
+    if "headers" not in messages.columns:
+        return F.lit(None).cast("string")
     # A lambda would keep the whole parser from being compiled as one.
     position = F.array_position(F.col("headers")["key"], name)
     return F.get(F.col("headers")["value"], position.cast("int") - 1).cast("string")

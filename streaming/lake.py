@@ -8,13 +8,38 @@ from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
 from streaming import names, tables
+from streaming.kafka_source import read_topic, records
 from streaming.lines import accepted, rejected
 from streaming.replays import FILE, File, Positions, Run, runs
+from streaming.runner import QuerySpec
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
 
 KEEP = StorageLevel.MEMORY_AND_DISK
+
+POLL_SECONDS = 1.0
+"""How often Kafka is asked whether enough waits for a batch."""
+
+
+def lake_query(
+    spark: SparkSession,
+    settings: Settings,
+    topic: str,
+    table: str,
+    parse: Callable[[DataFrame], DataFrame],
+) -> QuerySpec:
+    """Every line of a topic, once, into its table; `parse` as `LakeWriter` takes it."""
+    every = settings.lake_trigger_seconds
+    writer = LakeWriter(spark, settings, table, parse)
+    stream = records(read_topic(spark, settings, topic, every_seconds=every))
+    return QuerySpec(
+        "lake",
+        stream.writeStream.foreachBatch(writer),
+        every,
+        writer.counts,
+        poll_seconds=min(every, POLL_SECONDS),
+    )
 
 
 class LakeWriter:

@@ -119,8 +119,8 @@ def _lines(access_logs: DataFrame, fleet: bool) -> DataFrame:
 def _requests(lines: DataFrame) -> DataFrame:
     """One row per window, server, client and path.
 
-    A text among the aggregates would make Spark sort the lines; the route, as a function of the
-    path, can be a key.
+    A text among the aggregates would make Spark sort the lines, so the route is a key: a function
+    of the path, but for paths cut at `MAX_PATH`, which have a row per route.
     """
     keys = ["window_start", "server_address", "client", "path", "route"]
     return lines.groupBy(*keys).agg(

@@ -53,7 +53,7 @@ class QuerySpec:
     counts: Callable[[], dict[str, int]] = _no_counts
     poll_seconds: float | None = None
 
-    def started(self, spark: SparkSession, checkpoint: str) -> StreamingQuery:
+    def start(self, spark: SparkSession, checkpoint: str) -> StreamingQuery:
         """Start the query at `checkpoint`, in the scheduler pool of its name."""
         # Pools share the cores fairly; the thread of a query inherits the one set here.
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", self.name)
@@ -133,9 +133,9 @@ class Application:
 
     def start(self, spark: SparkSession, specs: list[QuerySpec]) -> None:
         """Start every query."""
-        self._report()
+        self._write_progress()
         for spec in specs:
-            query = spec.started(spark, self._settings.checkpoint(self._stream, spec.name))
+            query = spec.start(spark, self._settings.checkpoint(self._stream, spec.name))
             self._queries.append((spec, query))
             self._moved[spec.name] = time.monotonic()
 
@@ -145,7 +145,7 @@ class Application:
             self._observe(spec, query)
         if time.monotonic() - min(self._moved.values()) < HANG_SECONDS:
             self._heartbeat = datetime.now(UTC)
-        self._report()
+        self._write_progress()
         self._publish()
 
     def stop(self, patience_seconds: float = HANG_SECONDS) -> None:
@@ -166,7 +166,7 @@ class Application:
     def _observe(self, spec: QuerySpec, query: StreamingQuery) -> None:
         if not query.isActive:
             sentence = f"query {spec.name} of {self._stream} ended: {_cause(query)}"
-            self._report(error=sentence)
+            self._write_progress(error=sentence)
             raise RuntimeError(sentence)
         report = query.lastProgress
         before = self.progress.get(spec.name)
@@ -180,7 +180,7 @@ class Application:
         if moved or not query.status["isTriggerActive"]:
             self._moved[spec.name] = time.monotonic()
 
-    def _report(self, error: str | None = None) -> None:
+    def _write_progress(self, error: str | None = None) -> None:
         write_progress(
             self._settings,
             StreamProgress(

@@ -9,7 +9,8 @@ from streaming.settings import Settings
 
 JAVA_OPTIONS: Final = (
     "-Djava.awt.headless=true -XX:+UseParallelGC"
-    f" -Dlog4j2.configurationFile=file:{Path(__file__).with_name('log4j2.properties')}"
+    # As a URI: a space in the path would end the option.
+    f" -Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
     # Spark makes one method of a whole stage; past 8 kB of bytecode, as the parser's is, the JVM
     # would interpret it for ever: 7.4 s instead of 5.0 s for 300,000 lines.
     " -XX:-DontCompileHugeMethods"

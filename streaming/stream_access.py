@@ -9,7 +9,7 @@ from streaming import detection_query, metrics, names, tables
 from streaming.access_lines import parse_access
 from streaming.influx_sink import InfluxSink
 from streaming.kafka_source import read_topic, records
-from streaming.lake import LakeWriter
+from streaming.lake import lake_query
 from streaming.runner import QuerySpec, main
 from streaming.settings import Settings
 
@@ -27,16 +27,7 @@ def build(spark: SparkSession, settings: Settings) -> list[QuerySpec]:
 def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
     """Every line, once, into the lake."""
     parse = partial(parse_access, history_days=settings.history_days)
-    writer = LakeWriter(spark, settings, names.ACCESS_LOGS, parse)
-    every = settings.lake_trigger_seconds
-    topic = read_topic(spark, settings, names.TOPIC_ACCESS, every_seconds=every)
-    return QuerySpec(
-        "lake",
-        records(topic).writeStream.foreachBatch(writer),
-        every,
-        writer.counts,
-        poll_seconds=min(every, 1.0),
-    )
+    return lake_query(spark, settings, names.TOPIC_ACCESS, names.ACCESS_LOGS, parse)
 
 
 def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:

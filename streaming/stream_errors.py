@@ -7,8 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from streaming import detection_query, metrics, names, tables
 from streaming.error_lines import parse_errors, stitch
 from streaming.influx_sink import InfluxSink
-from streaming.kafka_source import read_topic, records
-from streaming.lake import LakeWriter
+from streaming.lake import lake_query
 from streaming.runner import QuerySpec, main
 from streaming.settings import Settings
 
@@ -32,15 +31,12 @@ def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
         time_zones=settings.error_log_time_zones,
         history_days=settings.history_days,
     )
-    writer = LakeWriter(spark, settings, names.ERROR_LOGS, lambda batch: parse(stitch(batch)))
-    every = settings.lake_trigger_seconds
-    topic = read_topic(spark, settings, names.TOPIC_ERRORS, every_seconds=every)
-    return QuerySpec(
-        "lake",
-        records(topic).writeStream.foreachBatch(writer),
-        every,
-        writer.counts,
-        poll_seconds=min(every, 1.0),
+    return lake_query(
+        spark,
+        settings,
+        names.TOPIC_ERRORS,
+        names.ERROR_LOGS,
+        lambda batch: parse(stitch(batch)),
     )
 
 

@@ -19,6 +19,7 @@ from stack.commands.services import bring_up, places
 from stack.demo.publish import publish_history
 from stack.errors import StackError
 from stack.status import status
+from stack.supervisor import Supervisor
 from streaming import names
 from streaming.settings import Settings
 
@@ -84,6 +85,7 @@ def _write_history(settings: Settings, days: int) -> None:
 
 
 def _watch(settings: Settings) -> None:
+    supervisor = Supervisor(settings)
     with (
         InfluxDBClient(
             settings.influx,
@@ -94,7 +96,7 @@ def _watch(settings: Settings) -> None:
         Live(console=console, refresh_per_second=1) as live,
     ):
         # Another terminal may say `loglake down`.
-        while launch.processes(settings):
+        while supervisor.running():
             table = _traffic(settings, client)
             live.update(Group(_services(settings), table, places(settings)))
             time.sleep(REFRESH_S)

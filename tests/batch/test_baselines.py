@@ -11,6 +11,7 @@ from streaming import names, schemas, tables, thresholds
 from streaming.panes import traffic_panes
 from streaming.settings import Settings
 from streaming.thresholds import ANY_HOUR, READY, Limits, rules_of
+from tests.fixtures.lines import access_logs
 
 pytestmark = pytest.mark.unit
 
@@ -66,10 +67,7 @@ def past(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Setti
         F.lit(200).alias("http_response_status_code"),
         F.lit(0.05).alias("http_server_request_duration"),
     )
-    empty = spark.createDataFrame([], schemas.ACCESS_LOGS)
-    logs = empty.unionByName(
-        lines.withColumn("event_date", F.to_date("event_time")), allowMissingColumns=True
-    )
+    logs = access_logs(lines)
     for name, frame in ((names.ACCESS_LOGS, logs), (names.TRAFFIC_PANES, traffic_panes(logs))):
         frame.write.format("delta").mode("append").save(settings.table(name))
     return settings

@@ -81,8 +81,8 @@ def test_days_that_are_missing_are_backfilled_one_by_one(located: Lake) -> None:
 def test_each_job_ends_well_on_a_young_lake_and_reports_its_figures(
     located: Lake, job: str, asset: str, figure: str
 ) -> None:
-    for minutes in (190, 100, 30):
-        located.access(f"{minutes}", minutes_ago=minutes)
+    for ids, minutes in (("abc", 190), ("def", 100), ("gh", 30)):
+        located.access(ids, minutes_ago=minutes)
     for name in (names.TRAFFIC_PANES, names.ERROR_PANES, names.BASELINES, names.INCIDENTS):
         tables.ensure_table(located.spark, located.settings, name)
     logs = tables.read_table(located.spark, located.settings, names.ACCESS_LOGS)

@@ -17,6 +17,7 @@ from streaming.incidents import merge
 from streaming.panes import traffic_panes
 from streaming.settings import Settings
 from streaming.thresholds import ANY_HOUR, CLIENT_MISSES, READY, Limits, Rules
+from tests.fixtures.lines import access_logs
 
 pytestmark = pytest.mark.unit
 
@@ -58,10 +59,7 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Setti
         "client_address",
         "url_path",
     )
-    empty = spark.createDataFrame([], schemas.ACCESS_LOGS)
-    access = empty.unionByName(
-        lines.withColumn("event_date", F.to_date("event_time")), allowMissingColumns=True
-    )
+    access = access_logs(lines)
     access.write.format("delta").mode("append").save(settings.table(names.ACCESS_LOGS))
     panes = traffic_panes(access, fleet=False)
     panes.write.format("delta").mode("append").save(settings.table(names.TRAFFIC_PANES))

@@ -15,7 +15,6 @@ import click
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from streaming import schemas
 from streaming.detection.collect import panes_of
 from streaming.detection.judge import judge
 from streaming.detection.live import Memory
@@ -24,6 +23,7 @@ from streaming.panes import traffic_panes
 from streaming.session import spark_session
 from streaming.settings import Settings
 from streaming.thresholds import Limits, Rules
+from tests.fixtures.lines import access_logs
 
 START: Final = 1_767_600_000
 MINUTES: Final = 10
@@ -54,8 +54,7 @@ def crowd(spark: SparkSession, clients: int, windows: int) -> DataFrame:
         F.col("path").alias("http_route"),
         status.alias("http_response_status_code"),
     )
-    empty = spark.createDataFrame([], schemas.ACCESS_LOGS)
-    return empty.unionByName(lines, allowMissingColumns=True)
+    return access_logs(lines)
 
 
 def sizes(spark: SparkSession, clients: int, windows: int) -> dict[str, Any]:

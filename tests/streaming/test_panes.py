@@ -6,8 +6,8 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from streaming import schemas
 from streaming.panes import PAGE_PARTS, traffic_panes
+from tests.fixtures.lines import access_logs
 
 pytestmark = pytest.mark.unit
 
@@ -56,8 +56,7 @@ def logs_of(spark: SparkSession, lines: list[Line]) -> DataFrame:
             "client_address": F.lit("192.0.2.1"),
         }
     )
-    logs = spark.createDataFrame([], schemas.ACCESS_LOGS)
-    return logs.unionByName(rows, allowMissingColumns=True)
+    return access_logs(rows)
 
 
 @pytest.mark.parametrize(("lines", "load"), LOADS)
