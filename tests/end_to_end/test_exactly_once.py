@@ -2,7 +2,9 @@
 
 import os
 import signal
+import statistics
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -10,9 +12,11 @@ from pyspark.sql import SparkSession
 
 from orchestration.control import log_tail
 from stack.demo.traffic import send_known
+from stack.demo.wire import Reply
 from streaming import names
 from streaming.progress import read_progress
-from tests.end_to_end import claims
+from tests.bench.latency import COUNT, latencies, visible
+from tests.end_to_end import claims, oracle
 from tests.fixtures.stack import Stack, eventually
 from tests.grafana.claims import assert_queries_answer
 
@@ -60,6 +64,29 @@ def test_a_rotation_under_load_loses_and_repeats_nothing(
     claims.assert_lake_holds_each_once(pipeline, spark, {reply.request_id for reply in replies})
     claims.assert_windows_match(pipeline)
     claims.assert_error_lines_match(pipeline, spark)
+
+
+def test_a_line_is_a_point_before_the_lake_is_due(pipeline: Stack) -> None:
+    """A guard, far above the promise of 3 s: metrics read through the lake would take longer."""
+    before = int(pipeline.flux(COUNT)[0]["_value"])
+    replies: list[Reply] = []
+    sender = threading.Thread(
+        target=lambda: replies.extend(send_known(pipeline.settings, 1500, rate=50))
+    )
+    sender.start()
+    seen = visible(pipeline, time.time() + 45)
+    sender.join()
+    sent = {reply.request_id for reply in replies}
+    written = [
+        float(line["msec"])
+        for server in pipeline.settings.servers
+        for line in oracle.access_lines(pipeline.settings.home, server)
+        if line["request_id"] in sent
+    ]
+    found = latencies(written, [(at, count - before) for at, count in seen])
+    assert len(found) == 1500
+    p95 = statistics.quantiles([seconds for _, seconds in found], n=20)[18]
+    assert p95 < pipeline.settings.lake_trigger_seconds
 
 
 def test_every_board_and_rule_can_read_what_the_streams_wrote(pipeline: Stack) -> None:
