@@ -104,7 +104,8 @@ def main(work: Callable[[Settings], object]) -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
     )
-    logging.getLogger("py4j").setLevel(logging.WARNING)
+    for chatty in ("kafka", "py4j"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         work(Settings())
     except (ConnectionError, FileNotFoundError, RuntimeError, ValueError) as error:

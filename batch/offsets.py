@@ -79,7 +79,9 @@ def ranges(settings: Settings, topic: str, start: datetime, stop: datetime) -> R
     Raises `ConnectionError` when Kafka does not answer.
     """
     try:
-        consumer = KafkaConsumer(bootstrap_servers=settings.kafka, request_timeout_ms=30_000)
+        consumer = KafkaConsumer(
+            bootstrap_servers=settings.kafka, request_timeout_ms=30_000, enable_auto_commit=False
+        )
         try:
             found = consumer.partitions_for_topic(topic) or set()
             partitions = [TopicPartition(topic, number) for number in sorted(found)]
