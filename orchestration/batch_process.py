@@ -24,7 +24,8 @@ def run_batch(
 ) -> dg.MaterializeResult[None]:
     """Run `python -m module arguments` as the materialisation of an asset.
 
-    Raises `dagster.Failure` unless it exits 0; its log is the standard error of the step.
+    Raises `dagster.Failure` unless it exits 0, and when the run is terminated; its log is the
+    standard error of the step.
     """
     return _run(context, loglake, module, *arguments).get_materialize_result()
 
@@ -63,6 +64,10 @@ def _run(
         )
         try:
             status = process.wait()
+        except dg.DagsterExecutionInterruptedError as interrupt:
+            # Dagster's retry policies hold for an interrupted step too: a run that somebody had
+            # terminated began again half a minute later and ended as a success.
+            raise dg.Failure(f"{module} was terminated", allow_retries=False) from interrupt
         finally:
             _end(process)
     if status != 0:

@@ -1,6 +1,7 @@
 """Batch jobs as Dagster runs: real Spark children, ended with their run, right the next time."""
 
 import os
+import signal
 import subprocess
 import sys
 from datetime import timedelta
@@ -18,6 +19,9 @@ from tests.fixtures.stack import eventually
 from tests.orchestration.world import DEFINITIONS
 
 pytestmark = pytest.mark.stack
+
+DAGSTER = str(Path(sys.executable).parent / "dagster")
+RECONCILE = [DAGSTER, "job", "execute", "-m", "orchestration.definitions", "-j", "reconcile"]
 
 DAY = 24 * 60
 START_SECONDS = 240
@@ -45,15 +49,29 @@ def family(pid: int) -> list[psutil.Process]:
 
 def test_a_run_that_is_killed_leaves_no_orphan_and_the_next_run_is_right(located: Lake) -> None:
     located.access("ab", minutes_ago=30)
-    command = [str(Path(sys.executable).parent / "dagster"), "job", "execute"]
-    command += ["-m", "orchestration.definitions", "-j", "reconcile"]
-    with subprocess.Popen(command, cwd=CHECKOUT, env=os.environ) as run:
+    with subprocess.Popen(RECONCILE, cwd=CHECKOUT, env=os.environ) as run:
         children = eventually(lambda: family(run.pid), START_SECONDS)
         run.kill()
     _, left = psutil.wait_procs(children, timeout=60)
     assert not left
-    assert subprocess.run(command, cwd=CHECKOUT, env=os.environ, check=False).returncode == 0
+    assert subprocess.run(RECONCILE, cwd=CHECKOUT, env=os.environ, check=False).returncode == 0
     assert located.requests() == {"web1": 2}
+
+
+def test_a_run_that_is_terminated_is_not_tried_again(located: Lake) -> None:
+    located.access("ab", minutes_ago=30)
+    with subprocess.Popen(
+        RECONCILE, cwd=CHECKOUT, env=os.environ, stderr=subprocess.PIPE, text=True
+    ) as run:
+        children = eventually(lambda: family(run.pid), START_SECONDS)
+        run.send_signal(signal.SIGINT)
+        assert run.stderr is not None
+        said = run.stderr.read()
+    assert run.returncode != 0
+    assert "batch.reconcile was terminated" in said
+    assert "STEP_UP_FOR_RETRY" not in said
+    _, left = psutil.wait_procs(children, timeout=60)
+    assert not left
 
 
 def test_days_that_are_missing_are_backfilled_one_by_one(located: Lake) -> None:
