@@ -84,7 +84,9 @@ def _incidents() -> Row:
         "map(fn: (r) => ({state: r.state, kind: r.kind, server: r.server, entity: r.entity, "
         "peak: r.peak, observed: r.observed, expected: r.expected, threshold: r.threshold, "
         "basis: r.basis, opened_at: r.opened_at, closed_at: r.closed_at, "
-        "incident_id: r.incident_id}))",
+        "incident_id: r.incident_id, "
+        # The fleet is no server that the board of traffic could choose.
+        'of_traffic: if r.server == "*" then "All" else r.server}))',
         'sort(columns: ["opened_at"], desc: true)',
         "limit(n: 100)",
     )
@@ -103,7 +105,7 @@ def _incidents() -> Row:
 
 def _columns() -> list[dict[str, object]]:
     runbook = link("Runbook", f"{RUNBOOKS_URL}#${{__value.raw}}", new_tab=True)
-    then = "from=${__data.fields.opened_at.numeric}&to=now&var-server=${__data.fields.server}"
+    then = "from=${__data.fields.opened_at.numeric}&to=now&var-server=${__data.fields.of_traffic}"
     traffic = link("Traffic since then", f"/d/loglake-http-realtime?{then}")
     return [
         styled(
@@ -145,6 +147,7 @@ def _columns() -> list[dict[str, object]]:
             mappings=[{"type": "value", "options": {"0": {"text": "–", "index": 0}}}],
         ),
         styled("incident_id", displayName="Incident", custom__inspect=True, links=[traffic]),
+        styled("of_traffic", custom__hidden=True),
     ]
 
 
