@@ -1,5 +1,6 @@
 """What each service of the native stack does now."""
 
+import shutil
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -14,6 +15,9 @@ from streaming.settings import Settings
 
 HEARTBEAT_SECONDS: Final = 60
 """A stream that has not spoken for so long hangs."""
+
+DISK_FULL: Final = 0.9
+"""Share of the disk in use from which the rule `disk` alerts too (grafana/alerts.py)."""
 
 Health = Literal["healthy", "starting", "stopped", "down", "failed"]
 
@@ -43,6 +47,20 @@ def status(settings: Settings) -> list[Status]:
     return [
         _status(settings, service, programs.get(service.name)) for service in services(settings)
     ]
+
+
+def disk_warning(settings: Settings) -> str | None:
+    """Return a sentence when the disk of `settings.home` is nearly full."""
+    if not settings.home.exists():
+        return None
+    disk = shutil.disk_usage(settings.home)
+    used = disk.used / (disk.used + disk.free)
+    if used <= DISK_FULL:
+        return None
+    return (
+        f"The disk of {settings.home} is {used:.0%} full ({disk.free / 2**20:,.0f} MiB are free); "
+        "docs/runbooks/disk-full.md says what may go."
+    )
 
 
 def _status(settings: Settings, service: Service, program: Program | None) -> Status:

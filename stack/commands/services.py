@@ -14,7 +14,7 @@ from stack import launch
 from stack.errors import StackError
 from stack.services import services
 from stack.setup import setup
-from stack.status import Status, status
+from stack.status import Status, disk_warning, status
 from stack.streams import start_streams
 from streaming.settings import Settings
 
@@ -59,6 +59,8 @@ def status_command(settings: Settings, as_json: bool) -> None:
         click.echo(json.dumps([row.model_dump() for row in rows], indent=2))
     else:
         console.print(_status_table(rows))
+        if warning := disk_warning(settings):
+            console.print(warning)
     if any(row.health in ("down", "failed") for row in rows):
         raise click.exceptions.Exit(1)
 
