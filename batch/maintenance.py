@@ -21,6 +21,7 @@ from urllib3.exceptions import HTTPError
 from batch import windows
 from batch.job import job, main
 from streaming import names, schemas
+from streaming.influx_sink import reason
 from streaming.settings import Settings
 from streaming.tables import PARTITION
 
@@ -128,7 +129,8 @@ def _requests_by_hour(settings: Settings, bucket: str, stop: datetime) -> dict[s
             records = list(client.query_api().query_stream(flux))
         except (ApiException, HTTPError, OSError) as error:
             raise ConnectionError(
-                f"InfluxDB at {settings.influx} does not answer ({error}); check `loglake status`"
+                f"InfluxDB at {settings.influx} does not answer ({reason(error)}); "
+                "check `loglake status`"
             ) from error
     return {f"{record.get_time():%Y-%m-%d %H:00}": round(record.get_value()) for record in records}
 

@@ -11,6 +11,7 @@ from influxdb_client.rest import ApiException
 from urllib3.exceptions import HTTPError
 
 from streaming import names
+from streaming.influx_sink import reason
 from streaming.measurements import MEASUREMENTS
 from streaming.settings import Settings
 
@@ -156,7 +157,7 @@ class Points:
 
     def _unreachable(self, error: Exception) -> ConnectionError:
         return ConnectionError(
-            f"InfluxDB at {self._settings.influx} does not answer ({error}); "
+            f"InfluxDB at {self._settings.influx} does not answer ({reason(error)}); "
             "check `loglake status` and `loglake logs influxd`"
         )
 

@@ -1,5 +1,6 @@
 """Small aggregates → InfluxDB, retried, then failed aloud; never dropped."""
 
+import json
 import logging
 import time
 from collections.abc import Iterable, Mapping
@@ -23,6 +24,14 @@ RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16, 30, 30, 30)
 
 POINTS_PER_REQUEST = 5_000
 """InfluxData's advice for the size of a batch (docs v2.7, optimize writes)."""
+
+
+def reason(error: Exception) -> str:
+    """Return what InfluxDB said, or what went wrong on the way to it, in one line."""
+    try:
+        return str(json.loads(getattr(error, "body", ""))["message"])
+    except (KeyError, TypeError, ValueError):
+        return str(error).partition("\n")[0]
 
 
 class InfluxSink:
@@ -86,14 +95,14 @@ class InfluxSink:
                 if status is not None and 400 <= status < 500 and status != 429:
                     raise ValueError(
                         f"InfluxDB refused points of bucket {self._bucket} ({status}): "
-                        f"{getattr(error, 'message', error)}"
+                        f"{reason(error)}"
                     ) from error
                 if wait is None:
                     raise ConnectionError(
-                        f"InfluxDB at {self._url} does not take points ({error}); check "
+                        f"InfluxDB at {self._url} does not take points ({reason(error)}); check "
                         "`loglake status` and `loglake logs influxd`"
                     ) from error
-                log.warning("InfluxDB at %s: %s; next try in %s s", self._url, error, wait)
+                log.warning("InfluxDB at %s: %s; next try in %s s", self._url, reason(error), wait)
                 time.sleep(wait)
 
 

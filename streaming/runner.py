@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
@@ -26,6 +28,9 @@ from streaming.session import spark_session, tune
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
+
+_PYTHON_ERROR: Final = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Failure): .*", re.MULTILINE)
+"""The last line of a Python traceback, at the start of a line."""
 
 REPORT_SECONDS = 1.0
 PIPELINE_SECONDS = 5.0
@@ -247,8 +252,12 @@ def _require(address: str, service: str, setting: str) -> None:
 
 
 def _cause(query: StreamingQuery) -> str:
+    """Return why a query ended, in one line of the pages that Spark has for it."""
     failure = query.exception()
     if failure is None:
         return "it was stopped from outside"
-    lines = [line.strip() for line in str(failure).splitlines() if line.strip()]
-    return lines[-1] if lines else type(failure).__name__
+    # After the error come the query's plan and offsets.
+    text = str(failure).partition("=== Streaming Query ===")[0]
+    if raised := _PYTHON_ERROR.findall(text):
+        return str(raised[-1])
+    return text.rpartition("terminated with exception: ")[2].strip().partition("\n")[0]

@@ -4,9 +4,11 @@ import time
 from typing import Any
 
 import pytest
+from influxdb_client.rest import ApiException
+from urllib3 import HTTPResponse
 
 from streaming import names
-from streaming.influx_sink import InfluxSink
+from streaming.influx_sink import InfluxSink, reason
 from streaming.settings import Settings
 from tests.fixtures.stack import Stack
 
@@ -31,6 +33,10 @@ def stored(stack: Stack, category: str) -> dict[str, Any]:
           |> filter(fn: (r) => r.server == "sink-test" and r.category == "{category}")"""
     )
     return {row["_field"]: row["_value"] for row in rows}
+
+
+def answer(body: bytes) -> HTTPResponse:
+    return HTTPResponse(body=body, status=500)
 
 
 @pytest.mark.stack
@@ -92,6 +98,23 @@ def test_an_unreachable_influxdb_is_named_after_the_retries(
     nowhere = settings.with_changes(influx_url="http://127.0.0.1:1")
     with InfluxSink(nowhere) as sink, pytest.raises(ConnectionError, match=r"127\.0\.0\.1:1 does"):
         sink.write(names.ERROR_EVENTS, [event()], time_column="at")
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        pytest.param(OSError(28, "No space left"), "[Errno 28] No space left", id="of the way"),
+        pytest.param(
+            ApiException(http_resp=answer(b'{"code": "x", "message": "shard 2 is shut"}')),
+            "shard 2 is shut",
+            id="of InfluxDB",
+        ),
+        pytest.param(ApiException(http_resp=answer(b"<html>")), "(500)", id="of something else"),
+    ],
+)
+def test_a_reason_is_one_line(error: Exception, line: str) -> None:
+    assert reason(error) == line
 
 
 def _token(settings: Settings) -> None:

@@ -5,9 +5,11 @@ import subprocess
 import sys
 
 import pytest
+from pyspark.errors import StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession
 
 from streaming import names
-from streaming.runner import _only_one
+from streaming.runner import _cause, _only_one
 from streaming.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -56,3 +58,31 @@ def test_a_second_stream_on_one_checkpoint_is_refused(settings: Settings) -> Non
     assert done.returncode == 1
     assert "already runs" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_failed_query_names_its_cause_in_one_line(spark: SparkSession) -> None:
+    def write(_batch: DataFrame, _batch_id: int) -> None:
+        try:
+            raise OSError(111, "refused")
+        except OSError as error:
+            raise ConnectionError("InfluxDB at home does not take points (full)") from error
+
+    query = spark.readStream.format("rate").load().writeStream.foreachBatch(write).start()
+    with pytest.raises(StreamingQueryException):
+        query.awaitTermination(60)
+    assert _cause(query) == "ConnectionError: InfluxDB at home does not take points (full)"
+
+
+def test_a_query_that_spark_itself_ends_names_its_cause_in_one_line(spark: SparkSession) -> None:
+    broken = spark.readStream.format("rate").load().selectExpr("raise_error('no such thing')")
+    query = broken.writeStream.format("noop").start()
+    with pytest.raises(StreamingQueryException):
+        query.awaitTermination(60)
+    assert "no such thing" in _cause(query)
+    assert "\n" not in _cause(query)
+
+
+def test_a_query_that_somebody_stopped_has_no_cause(spark: SparkSession) -> None:
+    query = spark.readStream.format("rate").load().writeStream.format("noop").start()
+    query.stop()
+    assert _cause(query) == "it was stopped from outside"
