@@ -135,35 +135,20 @@ class Server:
         return min(minutes, default=0) >= rules.drop_minute
 
     def _latency(self, pane: Pane, limits: Limits, rules: Rules) -> Judgement | None:
-        """Judge the 95th percentile of a minute's request times, on a logarithmic scale."""
+        """Judge the 95th percentile of the request times of 1 and 5 min, on a logarithmic scale."""
         if not pane.latencies:
             return None
-        timed = [p.latencies for p in self._last(MINUTE) if p.latencies]
-        merged = [sum(counts) for counts in zip(*timed, strict=True)]
-        if sum(merged) < rules.latency_requests:
-            return None
-        observed = quantile(merged, 0.95)
         limit = limits.get(pane.server, thresholds.LATENCY_P95, pane.second)
-        if limit and limit.learned:
-            expected, floor = limit.expected, limit.upper
-        else:
-            expected, floor = rules.latency_static / 10, rules.latency_static
-        distance = log(floor / expected) * rules.sensitivity
-        points = 50 * log(observed / expected) / distance if observed > expected else 0.0
-        return judgement(
-            "latency_surge",
-            pane.server,
-            "",
-            pane.second,
-            MINUTE,
-            observed=observed,
-            expected=expected,
-            threshold=expected * (floor / expected) ** rules.sensitivity,
-            limit=limit,
-            rules=rules,
-            evidence=slowest(pane),
-            points=min(100.0, points),
-        )
+        best: Judgement | None = None
+        for span in (MINUTE, FIVE_MINUTES):
+            timed = [p.latencies for p in self._last(span) if p.latencies]
+            merged = [sum(counts) for counts in zip(*timed, strict=True)]
+            if sum(merged) < rules.latency_requests:
+                continue
+            found = _judge_latency(pane, merged, span, limit, rules)
+            if found and (best is None or found.score > best.score):
+                best = found
+        return best
 
     def _errors(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement | None]:
         """Judge the share of 5xx responses of the server and of each route, of 1 and 5 min."""
@@ -226,11 +211,45 @@ def _judge_errors(
     return best
 
 
+def _judge_latency(
+    pane: Pane, counts: Sequence[int], span: int, limit: Limit | None, rules: Rules
+) -> Judgement | None:
+    observed = quantile(counts, 0.95)
+    if limit and limit.learned:
+        expected, floor = limit.expected, limit.upper
+    else:
+        expected, floor = rules.latency_static / 10, rules.latency_static
+    threshold = expected * (floor / expected) ** rules.sensitivity
+    slow = sum(n for bucket, n in enumerate(counts) if upper_edge(bucket) >= threshold)
+    distance = log(threshold / expected)
+    points = 50 * log(observed / expected) / distance if observed > expected else 0.0
+    return judgement(
+        "latency_surge",
+        pane.server,
+        "",
+        pane.second,
+        span,
+        observed=observed,
+        expected=expected,
+        threshold=threshold,
+        limit=limit,
+        rules=rules,
+        evidence=slowest(pane),
+        points=min(100.0, points),
+        gate=slow >= rules.latency_slow,
+    )
+
+
+def upper_edge(bucket: int) -> float:
+    """Return the longest request time in s that a bucket of the histogram holds."""
+    return float(FIRST_LATENCY * 2 ** (bucket / PER_DOUBLING))
+
+
 def quantile(counts: Sequence[int], q: float) -> float:
     """Return the upper edge in s of the bucket that holds quantile `q`; at most 19 % too high."""
     need = q * sum(counts)
     bucket = next(i for i, seen in enumerate(accumulate(counts)) if seen >= need)
-    return float(FIRST_LATENCY * 2 ** (bucket / PER_DOUBLING))
+    return upper_edge(bucket)
 
 
 def slowest(pane: Pane) -> tuple[str, ...]:

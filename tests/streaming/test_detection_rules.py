@@ -250,6 +250,28 @@ def test_latency_surge(bucket: int, fires: bool) -> None:
     assert bool([j for j in alarms(panes) if j.kind == "latency_surge"]) is fires
 
 
+@pytest.mark.parametrize(
+    ("slow", "fires"),
+    [
+        pytest.param(4, False, id="four slow ones of 40 are bad luck"),
+        pytest.param(5, True, id="five slow ones of 41"),
+    ],
+)
+def test_latency_surge_wants_several_slow_requests(slow: int, fires: bool) -> None:
+    counts = [a + b for a, b in zip(latencies(10, 36), latencies(50, slow), strict=True)]
+    panes = [pane(requests=36 + slow, clients=9, latencies=tuple(counts))]
+    assert bool([j for j in alarms(panes) if j.kind == "latency_surge"]) is fires
+
+
+def test_latency_surge_of_a_quiet_server_is_seen_in_five_minutes() -> None:
+    panes = [
+        pane(START + 10 * i, requests=1, latencies=latencies(50 if i % 3 == 0 else 10, 1))
+        for i in range(30)
+    ]
+    found = [j for j in alarms(panes) if j.kind == "latency_surge"]
+    assert {j.horizon_s for j in found} == {300}
+
+
 def error_pane(second: int, events: int, pattern: str = "p1", severity: str = "error") -> ErrorPane:
     seen = Pattern(pattern, severity, "upstream_refused", events, "connect() failed", "line")
     return ErrorPane(second, "web1", (("upstream_refused", events),), (seen,))
