@@ -8,7 +8,15 @@ from statistics import median
 from typing import Any, Final
 
 from batch.minutes import Minute
-from batch.statistics import Centre, centre_of, extreme, quantile, shrunk, trimmed_ratio
+from batch.statistics import (
+    Centre,
+    centre_of,
+    extreme,
+    quantile,
+    shrunk,
+    trimmed_ratio,
+    trimmed_spread,
+)
 from streaming import thresholds
 from streaming.tails import CHANCE_PER_DAY, lower_threshold, surprise, upper_threshold
 from streaming.thresholds import LEARNING, PROVISIONAL, READY, Rules, hour_of_week
@@ -190,8 +198,7 @@ def _log_centre(values: Sequence[float]) -> Centre:
     if not values:
         return Centre(0.0, LATENCY_SPREAD, 0)
     middle = median(values)
-    mad = median(abs(v - middle) for v in values)
-    return Centre(middle, max(LATENCY_SPREAD, 1.4826 * mad), len(values))
+    return Centre(middle, max(LATENCY_SPREAD, trimmed_spread(values, middle)), len(values))
 
 
 def _clients(make: _Rows, history: History, rules: Rules) -> None:

@@ -89,7 +89,7 @@ class _Facts:
     def __init__(self, traffic: DataFrame | None, troubles: DataFrame | None) -> None:
         self.minutes: dict[str, list[Minute]] = defaultdict(list)
         self.slow: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        self.routes: dict[str, list[tuple[str, int, int]]] = defaultdict(list)
+        self.routes: dict[str, list[tuple[str, list[tuple[int, int, int]]]]] = defaultdict(list)
         self.errors: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
         self.patterns: dict[str, list[tuple[str, list[int]]]] = defaultdict(list)
         self.has_errors = troubles is not None
@@ -98,8 +98,8 @@ class _Facts:
                 self.minutes[minute.server].append(minute)
             for server, half_hour, paths in source.slow_misses(traffic):
                 self.slow[server].append((half_hour, paths))
-            for server, route, requests, errors in source.routes(traffic, MAX_ROUTES):
-                self.routes[server].append((route, requests, errors))
+            for server, route, hours in source.routes(traffic, MAX_ROUTES):
+                self.routes[server].append((route, hours))
         if troubles is not None:
             for server, minute_number, category, events in source.error_minutes(troubles):
                 self.errors[server].append((minute_number, category, events))
@@ -125,10 +125,17 @@ class _Facts:
                 kept,
                 round(1 - len(kept) / len(filled), 4),
                 [paths for at, paths in self.slow[server] if at not in half_hours],
-                self.routes[server],
+                self._routes(server, {minute // 60 for minute in out}),
                 categories,
                 seen if self.has_errors else None,
             )
+
+    def _routes(self, server: str, out: set[int]) -> list[tuple[str, int, int]]:
+        """Return (route, requests, 5xx) without some hours."""
+        kept = [
+            (r, [hour for hour in hours if hour[0] not in out]) for r, hours in self.routes[server]
+        ]
+        return [(r, sum(h[1] for h in hours), sum(h[2] for h in hours)) for r, hours in kept]
 
     def _filled(self, server: str) -> list[Minute]:
         """Every minute from the first to the last; those without a request count as zero.

@@ -102,18 +102,22 @@ def slow_misses(panes: DataFrame) -> Iterator[tuple[str, int, int]]:
     yield from (tuple(row) for row in rows)
 
 
-def routes(panes: DataFrame, most: int) -> list[tuple[str, str, int, int]]:
-    """Return (server, route, requests, 5xx) of the `most` busiest routes of each server."""
-    sums = (
-        panes.select("server_address", F.explode("routes").alias("r"))
-        .groupBy("server_address", "r.route")
+def routes(panes: DataFrame, most: int) -> list[tuple[str, str, list[tuple[int, int, int]]]]:
+    """Return (server, route, [(hour, requests, 5xx)]) of the `most` busiest routes of a server."""
+    hour = F.floor(F.unix_seconds("window_start") / 3600).alias("hour")
+    hourly = (
+        panes.select("server_address", hour, F.explode("routes").alias("r"))
+        .groupBy("server_address", "r.route", "hour")
         .agg(F.sum("r.requests").alias("requests"), F.sum("r.status_5xx").alias("errors"))
     )
-    entry = F.struct("requests", "errors", "route")
-    top = sums.groupBy("server_address").agg(F.max_by(entry, entry, most).alias("top")).collect()
-    return [
-        (r["server_address"], e["route"], e["requests"], e["errors"]) for r in top for e in r["top"]
-    ]
+    hours = F.collect_list(F.struct("hour", "requests", "errors"))
+    sums = hourly.groupBy("server_address", "route").agg(
+        F.sum("requests").alias("requests"), hours.alias("hours")
+    )
+    entry = F.struct("route", "hours")
+    busiest = F.max_by(entry, F.struct("requests", "route"), most)
+    top = sums.groupBy("server_address").agg(busiest.alias("top")).collect()
+    return [(r["server_address"], e["route"], e["hours"]) for r in top for e in r["top"]]
 
 
 def error_minutes(panes: DataFrame) -> list[tuple[str, int, str, int]]:

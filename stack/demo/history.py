@@ -93,18 +93,21 @@ def server_records(
     down = [incident for incident in mine if incident.kind == OUTAGE]
     failing = [incident for incident in mine if incident.kind == "errors"]
     visitors = ((ask.at, 0, ask, "") for ask in timeline(profile, server, start, end, seed))
-    rng = Random(f"{seed}/{server}/answers")  # noqa: S311
+    usual = Random(f"{seed}/{server}/answers")  # noqa: S311
+    # An attack draws from dice of its own: all other lines are what they are without it.
+    unusual = Random(f"{seed}/{server}/incidents")  # noqa: S311
     connection = 1
     for at, _, ask, label in heapq.merge(visitors, *map(_attack, mine)):
         if not start <= at < end or any(i.start <= at < i.end for i in down):
             continue
+        rng = unusual if label else usual
         drawn = answer(ask.path, rng)
         if (
             failing
             and any(i.start <= at < i.end for i in failing)
-            and rng.random() < attack_plans.ERROR_SHARE
+            and unusual.random() < attack_plans.ERROR_SHARE
         ):
-            drawn = broken(drawn, rng)
+            drawn = broken(drawn, unusual)
             label = "errors"
         if drawn.seconds > ask.patience:
             drawn = _abandoned(ask, drawn)
