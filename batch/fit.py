@@ -31,7 +31,7 @@ DAY_WEIGHT: Final = 1
 BURST: Final = 1.5
 """20 s over 10 s, and sliding over fixed half hours: an event straddles a border."""
 
-LATENCY_SIGMAS: Final = 5
+LATENCY_SIGMAS: Final = 4
 LATENCY_SPREAD: Final = 0.15
 """Least standard deviation of ln p95; a histogram bucket is 0.17 wide."""
 MIN_LATENCIES: Final = 20
