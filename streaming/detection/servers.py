@@ -1,7 +1,8 @@
 """Rules about a server: flood, drop, error surge, latency surge. No Spark import."""
 
+from bisect import bisect_left
 from collections import defaultdict, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from math import log
 from typing import Final
@@ -9,6 +10,7 @@ from typing import Final
 from streaming import names, thresholds
 from streaming.detection.pane import (
     FIRST_LATENCY,
+    LATENCY_BUCKETS,
     PER_DOUBLING,
     Judgement,
     Pane,
@@ -27,7 +29,36 @@ SLOW: Final = 1800
 KNOWN_PANES: Final = 30
 """A server watched for less than five minutes has no usual rate."""
 
+SPANS: Final = (MINUTE, FIVE_MINUTES)
+"""What errors and request times are judged over: the one is quick, the other has enough of a
+quiet server."""
+
+UPPER_EDGES: Final = tuple(
+    float(FIRST_LATENCY * 2 ** (bucket / PER_DOUBLING)) for bucket in range(LATENCY_BUCKETS)
+)
+"""The longest request time in s that each bucket of the histogram holds."""
+
 _ONE: Final = surprise(1)
+
+
+class Histogram:
+    """Request times of the last `seconds`, renewed by the panes that come and go.
+
+    Adding up the thirty panes of five minutes for each new one took two thirds of all judging.
+    """
+
+    def __init__(self, seconds: int) -> None:
+        self._most = seconds // STEP
+        self._panes: deque[Sequence[int]] = deque()
+        self.counts = [0] * LATENCY_BUCKETS
+
+    def add(self, latencies: Sequence[int]) -> None:
+        """Take the next window's histogram, which is empty where no request was timed."""
+        self._panes.append(latencies)
+        if latencies:
+            self.counts = [a + b for a, b in zip(self.counts, latencies, strict=True)]
+        if len(self._panes) > self._most and (old := self._panes.popleft()):
+            self.counts = [a - b for a, b in zip(self.counts, old, strict=True)]
 
 
 class Server:
@@ -35,10 +66,13 @@ class Server:
 
     def __init__(self) -> None:
         self._panes: deque[Pane] = deque(maxlen=SLOW // STEP)
+        self._times = {span: Histogram(span) for span in SPANS}
 
     def judge(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement]:
         """Judge one pane; every window of the server must come, in order."""
         self._panes.append(pane)
+        for histogram in self._times.values():
+            histogram.add(pane.latencies)
         for found in (
             self._flood(pane, limits, rules),
             self._drop(pane, limits, rules),
@@ -139,16 +173,11 @@ class Server:
         if not pane.latencies:
             return None
         limit = limits.get(pane.server, thresholds.LATENCY_P95, pane.second)
-        best: Judgement | None = None
-        for span in (MINUTE, FIVE_MINUTES):
-            timed = [p.latencies for p in self._last(span) if p.latencies]
-            merged = [sum(counts) for counts in zip(*timed, strict=True)]
-            if sum(merged) < rules.latency_requests:
-                continue
-            found = _judge_latency(pane, merged, span, limit, rules)
-            if found and (best is None or found.score > best.score):
-                best = found
-        return best
+        evidence = slowest(pane)
+        return _worst(
+            _judge_latency(pane, histogram.counts, span, limit, rules, evidence)
+            for span, histogram in self._times.items()
+        )
 
     def _errors(self, pane: Pane, limits: Limits, rules: Rules) -> Iterator[Judgement | None]:
         """Judge the share of 5xx responses of the server and of each route, of 1 and 5 min."""
@@ -159,7 +188,7 @@ class Server:
         failing = tuple(f"{r.errors} of {r.requests} × {r.route}" for r in pane.routes if r.errors)[
             :5
         ]
-        yield _judge_errors(pane, "", whole, limit, rules, failing)
+        yield _worst(_judge_errors(pane, "", whole, limit, rules, failing))
         by_route = defaultdict(list)
         for p in self._last(FIVE_MINUTES):
             for route in p.routes:
@@ -168,7 +197,8 @@ class Server:
             if route.errors and route.route:
                 own = limits.get(pane.server, thresholds.ERROR_RATIO, pane.second, route.route)
                 counts = by_route[route.route]
-                yield _judge_errors(pane, route.route, counts, own or limit, rules, failing[:1])
+                found = _judge_errors(pane, route.route, counts, own or limit, rules, failing[:1])
+                yield _worst(found)
 
 
 def _judge_errors(
@@ -178,14 +208,13 @@ def _judge_errors(
     limit: Limit | None,
     rules: Rules,
     evidence: tuple[str, ...],
-) -> Judgement | None:
+) -> Iterator[Judgement | None]:
     learned = limit is not None and limit.learned
     ratio = limit.expected if limit is not None and learned else rules.error_ratio
     variance = limit.variance if limit is not None and learned else 0.0
     least = rules.error_count_learned if learned else rules.error_count
     share = rules.error_share_learned if learned else rules.error_share
-    best: Judgement | None = None
-    for span in (MINUTE, FIVE_MINUTES):
+    for span in SPANS:
         seen = [(n, x) for second, n, x in counts if second > pane.second - span]
         n, x = sum(s[0] for s in seen), sum(s[1] for s in seen)
         if n < rules.error_requests or x < 2:
@@ -193,7 +222,7 @@ def _judge_errors(
         mean = n * ratio
         tail = upper_threshold(mean, mean + n * n * variance, _ONE)
         floor = max(tail, least, share * n) / n
-        found = judgement(
+        yield judgement(
             "error_surge",
             pane.server,
             route,
@@ -206,21 +235,25 @@ def _judge_errors(
             rules=rules,
             evidence=evidence,
         )
-        if found and (best is None or found.score > best.score):
-            best = found
-    return best
 
 
 def _judge_latency(
-    pane: Pane, counts: Sequence[int], span: int, limit: Limit | None, rules: Rules
+    pane: Pane,
+    counts: Sequence[int],
+    span: int,
+    limit: Limit | None,
+    rules: Rules,
+    evidence: tuple[str, ...],
 ) -> Judgement | None:
+    if sum(counts) < rules.latency_requests:
+        return None
     observed = quantile(counts, 0.95)
     if limit and limit.learned:
         expected, floor = limit.expected, limit.upper
     else:
         expected, floor = rules.latency_static / 10, rules.latency_static
     threshold = expected * (floor / expected) ** rules.sensitivity
-    slow = sum(n for bucket, n in enumerate(counts) if upper_edge(bucket) >= threshold)
+    slow = sum(counts[bisect_left(UPPER_EDGES, threshold) :])
     distance = log(threshold / expected)
     points = 50 * log(observed / expected) / distance if observed > expected else 0.0
     return judgement(
@@ -234,22 +267,22 @@ def _judge_latency(
         threshold=threshold,
         limit=limit,
         rules=rules,
-        evidence=slowest(pane),
+        evidence=evidence,
         points=min(100.0, points),
         gate=slow >= rules.latency_slow,
     )
 
 
-def upper_edge(bucket: int) -> float:
-    """Return the longest request time in s that a bucket of the histogram holds."""
-    return float(FIRST_LATENCY * 2 ** (bucket / PER_DOUBLING))
+def _worst(found: Iterable[Judgement | None]) -> Judgement | None:
+    """Return the judgement with the highest score, of equals the first."""
+    return max((j for j in found if j), key=lambda j: j.score, default=None)
 
 
 def quantile(counts: Sequence[int], q: float) -> float:
     """Return the upper edge in s of the bucket that holds quantile `q`; at most 19 % too high."""
     need = q * sum(counts)
     bucket = next(i for i, seen in enumerate(accumulate(counts)) if seen >= need)
-    return upper_edge(bucket)
+    return UPPER_EDGES[bucket]
 
 
 def slowest(pane: Pane) -> tuple[str, ...]:
