@@ -125,17 +125,16 @@ class _Facts:
                 kept,
                 round(1 - len(kept) / len(filled), 4),
                 [paths for at, paths in self.slow[server] if at not in half_hours],
-                self._routes(server, {minute // 60 for minute in out}),
+                list(self._routes(server, {minute // 60 for minute in out})),
                 categories,
                 seen if self.has_errors else None,
             )
 
-    def _routes(self, server: str, out: set[int]) -> list[tuple[str, int, int]]:
-        """Return (route, requests, 5xx) without some hours."""
-        kept = [
-            (r, [hour for hour in hours if hour[0] not in out]) for r, hours in self.routes[server]
-        ]
-        return [(r, sum(h[1] for h in hours), sum(h[2] for h in hours)) for r, hours in kept]
+    def _routes(self, server: str, out: set[int]) -> Iterable[tuple[str, int, int]]:
+        """Yield (route, requests, 5xx) without some hours."""
+        for route, hours in self.routes[server]:
+            kept = [(requests, errors) for hour, requests, errors in hours if hour not in out]
+            yield route, sum(n for n, _ in kept), sum(x for _, x in kept)
 
     def _filled(self, server: str) -> list[Minute]:
         """Every minute from the first to the last; those without a request count as zero.

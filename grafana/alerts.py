@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from grafana.alert_queries import incident, latency, per_server, silence, stream
+from streaming import disk
 
 FLOODS: Final = ("ip_spike", "server_flood")
 SCANS: Final = ("path_scan",)
@@ -201,7 +202,7 @@ PIPELINE: Final = (
         "Disk fills up",
         "critical",
         stream("disk_used_ratio", "last()"),
-        above=0.9,
+        above=disk.FULL,
         recovers_below=0.85,
         seconds=300,
         hold="1m",

@@ -1,6 +1,5 @@
 """What each service of the native stack does now."""
 
-import shutil
 from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -9,15 +8,12 @@ from stack.launch import READY_SECONDS, is_ready
 from stack.service import Service
 from stack.services import services
 from stack.supervisor import Program, Supervisor
-from streaming import names
+from streaming import disk, names
 from streaming.progress import read_progress
 from streaming.settings import Settings
 
 HEARTBEAT_SECONDS: Final = 60
 """A stream that has not spoken for so long hangs."""
-
-DISK_FULL: Final = 0.9
-"""Share of the disk in use from which the rule `disk` alerts too (grafana/alerts.py)."""
 
 Health = Literal["healthy", "starting", "stopped", "down", "failed"]
 
@@ -53,12 +49,11 @@ def disk_warning(settings: Settings) -> str | None:
     """Return a sentence when the disk of `settings.home` is nearly full."""
     if not settings.home.exists():
         return None
-    disk = shutil.disk_usage(settings.home)
-    used = disk.used / (disk.used + disk.free)
-    if used <= DISK_FULL:
+    used = disk.used_ratio(settings.home)
+    if used <= disk.FULL:
         return None
     return (
-        f"The disk of {settings.home} is {used:.0%} full ({disk.free / 2**20:,.0f} MiB are free); "
+        f"The disk of {settings.home} is {used:.0%} full; "
         "docs/runbooks/disk-full.md says what may go."
     )
 

@@ -4,7 +4,6 @@ import json
 import logging
 import os
 import re
-import shutil
 import signal
 import socket
 import sys
@@ -19,7 +18,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
-from streaming import names
+from streaming import disk, names
 from streaming.influx_sink import InfluxSink
 from streaming.lock import exclusive
 from streaming.progress import QueryProgress, StreamProgress, progress_path, write_progress
@@ -202,7 +201,7 @@ class Application:
         if time.monotonic() < self._pipeline_due or not self.progress:
             return
         self._pipeline_due = time.monotonic() + PIPELINE_SECONDS
-        disk = shutil.disk_usage(self._settings.home)
+        disk_used = disk.used_ratio(self._settings.home)
         rows = [
             {
                 "stream": self._stream,
@@ -215,7 +214,7 @@ class Application:
                 "rejected": query.rejected_rows,
                 "late": query.late_rows,
                 "event_time_delay_s": query.event_time_delay_s,
-                "disk_used_ratio": disk.used / disk.total,
+                "disk_used_ratio": disk_used,
             }
             for name, query in self.progress.items()
         ]

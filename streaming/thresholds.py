@@ -78,8 +78,8 @@ class Rules:
     """Fewest requests in each minute of the half hour before a silence without a baseline."""
     latency_requests: int = 30
     latency_slow: int = 5
-    """Fewest requests slower than the threshold: of 35 in a minute, two downloads are a twentieth,
-    which was 38 of 41 false alarms of a clean fortnight at one request a second."""
+    """Fewest requests slower than the threshold: of 35 in a minute, two downloads are a twentieth.
+    39 of 41 false alarms of a clean fortnight at one request a second had fewer."""
     latency_factor: float = 2
     latency_extra: float = 0.25
     latency_static: float = 5

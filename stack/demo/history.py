@@ -94,7 +94,8 @@ def server_records(
     failing = [incident for incident in mine if incident.kind == "errors"]
     visitors = ((ask.at, 0, ask, "") for ask in timeline(profile, server, start, end, seed))
     usual = Random(f"{seed}/{server}/answers")  # noqa: S311
-    # An attack draws from dice of its own: all other lines are what they are without it.
+    # An attack draws from dice of its own: other lines are what they are without it. After an
+    # outage, whose lines are never drawn, the rest of the day is another.
     unusual = Random(f"{seed}/{server}/incidents")  # noqa: S311
     connection = 1
     for at, _, ask, label in heapq.merge(visitors, *map(_attack, mine)):

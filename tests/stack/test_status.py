@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stack import status
+from streaming import disk
 from streaming.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -14,9 +15,9 @@ def test_a_disk_fuller_than_the_limit_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(home=tmp_path)
-    monkeypatch.setattr(status, "DISK_FULL", 1.0)
+    monkeypatch.setattr(disk, "FULL", 1.0)
     assert status.disk_warning(settings) is None
-    monkeypatch.setattr(status, "DISK_FULL", 0.0)
+    monkeypatch.setattr(disk, "FULL", 0.0)
     told = status.disk_warning(settings)
     assert told is not None
     assert str(tmp_path) in told
