@@ -22,6 +22,7 @@ from streaming.detection.pane import Judgement, Pane
 from streaming.incidents import AT_ONCE, CERTAIN, Incident, merge
 from streaming.panes import traffic_panes
 from streaming.routes import http_route
+from streaming.session import tune_for_long_jobs
 from streaming.settings import Settings
 from streaming.tails import ALARM
 from streaming.thresholds import Limits, Rules, rules_of
@@ -289,6 +290,7 @@ def backtest(
     """
     rules = rules_of(settings)
     with job(settings, "backtest") as current:
+        tune_for_long_jobs(current.spark)
         field = field_of(current.spark, settings, days)
         tell(f"{len(field.clean)} panes of {field.days:.1f} days, {len(field.attacks)} attacks")
         rows = newest(current.spark, settings.table(names.BASELINES))

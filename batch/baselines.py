@@ -19,6 +19,8 @@ from batch.learn import Learned, learn
 from batch.versions import merged, newest, publish
 from streaming import names, tables
 from streaming.detection import store
+from streaming.incidents import Incident
+from streaming.session import tune_for_long_jobs
 from streaming.settings import Settings
 from streaming.thresholds import LEARNING, Limits, Rules, rules_of
 
@@ -33,6 +35,9 @@ MOST_ALERTS: Final = 2.0
 `RECALL_LOSS` less than the version before it, and its incidents per server and day on the past
 stay below `MOST_ALERTS` or below those of the version before it."""
 
+NEWEST: Final = 20
+"""How many of the incidents left out a person is shown by name."""
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -41,7 +46,7 @@ class Outcome:
     version: int | None
     reason: str
     rows: int = 0
-    left_out: int = 0
+    left_out: tuple[Incident, ...] = ()
     notes: list[str] = field(default_factory=list)
     result: Result | None = None
     checks: tuple[Check, ...] = drift.checks((), ())
@@ -51,7 +56,11 @@ class Outcome:
         figures: dict[str, Any] = {
             "outcome": self.reason,
             "rows": self.rows,
-            "incidents_left_out": self.left_out,
+            "incidents_left_out": len(self.left_out),
+            "newest_left_out": [
+                f"{i.incident_id}: {i.kind} on {i.server} {i.entity}".rstrip()
+                for i in sorted(self.left_out, key=lambda i: i.opened_at)[-NEWEST:]
+            ],
             "notes": "; ".join(self.notes),
         }
         if self.version is not None:
@@ -76,6 +85,7 @@ def recompute(
     `readmit` names incidents that are the new normal. Raises `JobError` when it runs already.
     """
     with job(settings, "baselines") as current:
+        tune_for_long_jobs(current.spark)
         for table in (names.BASELINES, names.INCIDENTS):
             tables.ensure_table(current.spark, settings, table)
         windows = upkeep.refresh(current.spark, settings, full=full)
@@ -83,7 +93,6 @@ def recompute(
         outcome = _recompute(current.spark, settings, accept, readmit, tell)
         check = Check(drift.ASSET, GATE, outcome.version is not None, outcome.reason, {})
         current.report(outcome.metadata(), (check, *outcome.checks))
-    tell(outcome.reason)
     return outcome
 
 
@@ -115,7 +124,7 @@ def _recompute(
         version if passed else None,
         reason,
         len(rows),
-        len(learned.incidents),
+        tuple(learned.incidents),
         notes,
         result,
         drift.checks(learned.rows, old),
@@ -190,4 +199,4 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = _arguments()
-    main(lambda settings: recompute(settings, full=arguments.full))
+    main(lambda settings: log.info("%s", recompute(settings, full=arguments.full).reason))

@@ -18,7 +18,7 @@ from batch.learn import learn
 from batch.versions import newest
 from streaming.detection.collect import utc
 from streaming.incidents import Incident
-from streaming.session import spark_session
+from streaming.session import spark_session, tune_for_long_jobs
 from streaming.settings import Settings
 from streaming.thresholds import Limits, Rules, rules_of
 
@@ -30,6 +30,7 @@ def session(settings: Settings, name: str) -> Iterator[SparkSession]:
     """Open a Spark session for one command."""
     spark = spark_session(settings, name)
     spark.sparkContext.setLogLevel("OFF")
+    tune_for_long_jobs(spark)
     try:
         yield spark
     finally:

@@ -41,6 +41,15 @@ _SMALL_BATCHES: Final = {
     "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
 }
 
+_LONG_JOBS: Final = {
+    # A fortnight of two servers in two halves does not fit a heap of 1 GB; many parts do, and
+    # adaptive execution joins those that are smaller than the size below.
+    "spark.sql.shuffle.partitions": "64",
+    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "4m",
+    # A pane is some kilobytes of lists: 10,000, the default, are most of a task's share.
+    "spark.sql.inMemoryColumnarStorage.batchSize": "500",
+}
+
 
 def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = None) -> SparkSession:
     """Build a session from `settings`; without `ui_port` the Spark UI stays off.
@@ -99,6 +108,12 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
 def tune(spark: SparkSession) -> None:
     """Set what pays for many small batches; before the queries are started."""
     for key, value in _SMALL_BATCHES.items():
+        spark.conf.set(key, value)
+
+
+def tune_for_long_jobs(spark: SparkSession) -> None:
+    """Set what bounds the memory of a job over weeks of panes, whatever their number."""
+    for key, value in _LONG_JOBS.items():
         spark.conf.set(key, value)
 
 

@@ -36,7 +36,7 @@ from streaming.error_lines import parse_errors, stitch
 from streaming.error_panes import error_panes
 from streaming.incidents import Incident, merge
 from streaming.panes import traffic_panes
-from streaming.session import spark_session
+from streaming.session import spark_session, tune_for_long_jobs
 from streaming.settings import Settings
 from streaming.thresholds import Limits, Rules
 
@@ -162,7 +162,7 @@ def main() -> None:
 def run(home: Path, options: argparse.Namespace) -> None:
     """Make what is missing under `home`, then measure."""
     days = options.days
-    settings = Settings(home=home / "clean", spark_driver_memory="3g")
+    settings = Settings(home=home / "clean")
     lines = {"clean": home / "clean-lines", "attacked": home / "attacked-lines"}
     if options.clean_only:
         del lines["attacked"]
@@ -171,6 +171,7 @@ def run(home: Path, options: argparse.Namespace) -> None:
             write_lines(where, days, options.rate, 1, name == "attacked")
     spark = spark_session(settings, "loglake-fortnight")
     spark.sparkContext.setLogLevel("ERROR")
+    tune_for_long_jobs(spark)
     fits = {}
     for name, where in lines.items():
         place = settings.with_changes(home=home / name)
