@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming.readwriter import DataStreamWriter
-from pyspark.storagelevel import StorageLevel
 
 from streaming import metrics, names, tables
 from streaming.detection import points, store
@@ -18,12 +16,12 @@ from streaming.detection.errors import ErrorPane, judge_errors
 from streaming.detection.judge import GONE, judge
 from streaming.detection.live import KEEP, Change, Memory
 from streaming.detection.pane import Judgement, Pane
-from streaming.error_panes import error_panes, pane_messages
+from streaming.error_panes import error_panes
 from streaming.evidence import with_samples
 from streaming.incidents import Incident
 from streaming.influx_sink import InfluxSink
 from streaming.measurements import TOP_URLS
-from streaming.panes import pane_lines, traffic_panes
+from streaming.panes import traffic_panes
 from streaming.progress import StreamProgress, read_progress
 from streaming.settings import Settings
 from streaming.thresholds import Limits, rules_of
@@ -94,7 +92,6 @@ class _Detection:
     table: str
     panes: str
     kinds: tuple[str, ...]
-    needed: Callable[[DataFrame], DataFrame]
     aggregate: Callable[[DataFrame], DataFrame]
 
     def __init__(
@@ -139,23 +136,12 @@ class _Detection:
         self._store(change)
         self._publish(change, limits)
 
-    @contextmanager
-    def _panes(self, starts: list[int]) -> Iterator[DataFrame]:
-        """The panes of some windows, whose lines are kept while the block runs.
-
-        An aggregate reads them several times. And the times in the filter are part of the code
-        that Spark generates: straight from the table, each batch would compile the whole aggregate.
-        """
+    def _panes(self, starts: list[int]) -> DataFrame:
         logs = tables.read_table(self._spark, self._settings, self.table)
-        lines = self.needed(metrics.in_windows(logs, starts)).persist(StorageLevel.MEMORY_AND_DISK)
-        try:
-            yield self.aggregate(lines)
-        finally:
-            lines.unpersist()
+        return self.aggregate(metrics.in_windows(logs, starts))
 
     def _recompute(self, starts: list[int]) -> Iterable[Any]:
-        with self._panes(starts) as panes:
-            return self._fetch(panes)
+        return self._fetch(self._panes(starts))
 
     def _fetch(self, panes: DataFrame) -> Iterable[Any]:
         raise NotImplementedError
@@ -191,8 +177,7 @@ class _Detection:
         """Write panes to the table: the memory is ahead of it by up to `SAVE_SECONDS`."""
         if self._unsaved and self._clock() - self._saved_at >= SAVE_SECONDS:
             starts = sorted(self._unsaved)
-            with self._panes(starts) as panes:
-                store.replace_windows(self._settings, self.panes, panes, starts)
+            store.replace_windows(self._settings, self.panes, self._panes(starts), starts)
             self._unsaved.clear()
             self._saved_at = self._clock()
 
@@ -258,11 +243,10 @@ class TrafficDetection(_Detection):
 
     stream = names.STREAM_ACCESS
     table, panes, kinds = names.ACCESS_LOGS, names.TRAFFIC_PANES, TRAFFIC_KINDS
-    needed, aggregate = staticmethod(pane_lines), staticmethod(traffic_panes)
+    aggregate = staticmethod(traffic_panes)
 
     def _recompute(self, starts: list[int]) -> list[Pane]:
-        with self._panes(starts) as panes:
-            rows = compact(panes, F.col("routes").alias("all_routes")).collect()
+        rows = compact(self._panes(starts), F.col("routes").alias("all_routes")).collect()
         urls = [
             url
             for row in rows
@@ -306,7 +290,7 @@ class ErrorDetection(_Detection):
 
     stream = names.STREAM_ERRORS
     table, panes, kinds = names.ERROR_LOGS, names.ERROR_PANES, ERROR_KINDS
-    needed, aggregate = staticmethod(pane_messages), staticmethod(error_panes)
+    aggregate = staticmethod(error_panes)
 
     def _fetch(self, panes: DataFrame) -> list[ErrorPane]:
         second = F.unix_seconds("window_start")

@@ -55,15 +55,3 @@ def error_panes(error_logs: DataFrame, *, fleet: bool = True) -> DataFrame:
         .withColumn("event_date", F.to_date("window_start"))
         .select(*schemas.ERROR_PANES.names)
     )
-
-
-def pane_messages(error_logs: DataFrame) -> DataFrame:
-    """Return what `error_panes` reads of `schemas.ERROR_LOGS`, for who keeps lines in memory."""
-    return error_logs.select(
-        "event_time",
-        "server_address",
-        "severity",
-        "category",
-        "pattern_id",
-        *[F.substring(name, 1, MAX_TEXT).alias(name) for name in ("pattern", "message")],
-    )

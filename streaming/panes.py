@@ -75,23 +75,6 @@ def traffic_panes(access_logs: DataFrame, *, fleet: bool = True) -> DataFrame:
     return dated.select(*schemas.TRAFFIC_PANES.names)
 
 
-def pane_lines(access_logs: DataFrame) -> DataFrame:
-    """Return what `traffic_panes` reads of `schemas.ACCESS_LOGS`, for who keeps lines in memory."""
-    given = ("http_request_referrer", "user_agent_original")
-    return access_logs.select(
-        "event_time",
-        "server_address",
-        "client_address",
-        F.substring("url_path", 1, MAX_PATH).alias("url_path"),
-        "http_route",
-        "http_response_status_code",
-        "http_response_body_size",
-        "http_server_request_duration",
-        # Only whether there is one matters.
-        *[F.substring(name, 1, 1).alias(name) for name in given],
-    )
-
-
 def window_start(time: Column) -> Column:
     """Return the start of the 10-second window that holds `time`."""
     return F.timestamp_seconds(window_second(time))
