@@ -15,8 +15,6 @@ from streaming.settings import Settings
 
 CHUNK_SECONDS: Final = 3600
 """So much time is compared at once: what is collected stays small however long the period."""
-RETENTION_SECONDS: Final = 7 * 86_400 - CHUNK_SECONDS
-"""InfluxDB refuses older points; stays clear of the edge, which moves while a job runs."""
 LOOK_SECONDS: Final = 15
 """An idle query reports every 10 seconds that it found nothing."""
 FRESH_SECONDS: Final = 60
@@ -46,7 +44,7 @@ def aligned(seconds: float) -> int:
 
 def oldest(now: datetime) -> int:
     """Start of the oldest window that InfluxDB still takes."""
-    return aligned(now.timestamp() - RETENTION_SECONDS) + names.WINDOW_SECONDS
+    return aligned(now.timestamp() - names.WRITABLE_SECONDS) + names.WINDOW_SECONDS
 
 
 def settled_until(settings: Settings, stream: str, now: datetime) -> int | None:

@@ -16,7 +16,7 @@ ADMIN_PASSWORD: Final = "influx_admin_password"  # noqa: S105
 WRITE_TOKEN: Final = "influx_write_token"  # noqa: S105
 READ_TOKEN: Final = "influx_read_token"  # noqa: S105
 RETENTION_SECONDS: Final = {
-    names.BUCKET_METRICS: 7 * 86_400,
+    names.BUCKET_METRICS: names.METRICS_SECONDS,
     names.BUCKET_METRICS_1H: 365 * 86_400,
 }
 ROLLUP: Final = CHECKOUT / "stack" / "influxdb" / "rollup.flux"

@@ -29,6 +29,11 @@ BASELINE: Final = "baseline"
 PIPELINE: Final = "pipeline"
 
 WINDOW_SECONDS: Final = 10
+METRICS_SECONDS: Final = 7 * 86_400
+"""How long the bucket `metrics` keeps a point; InfluxDB refuses older ones."""
+WRITABLE_SECONDS: Final = METRICS_SECONDS - 3600
+"""Age up to which points are written: clear of that edge, which moves while they are."""
+
 WATERMARK_SECONDS: Final = 120
 FUTURE_SECONDS: Final = 60
 """An event time further ahead than this is refused before it can move the watermark."""

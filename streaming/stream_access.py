@@ -54,12 +54,12 @@ def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:
 
 
 def still_kept(windows: DataFrame) -> DataFrame:
-    """The windows that InfluxDB, which keeps seven days, still takes.
+    """The windows that InfluxDB still takes.
 
-    It refuses older points. Before the first live line no watermark leaves old lines out, and a
+    Before the first live line no watermark leaves old lines out, and a
     replay of a log of three weeks ago ended this query again and again.
     """
-    oldest = F.current_timestamp() - F.expr("INTERVAL 6 DAYS")
+    oldest = F.current_timestamp() - F.make_dt_interval(secs=F.lit(names.WRITABLE_SECONDS))
     return windows.where(F.col("window_start") >= oldest)
 
 
