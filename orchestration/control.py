@@ -13,6 +13,8 @@ from streaming.settings import Settings
 IDLE_SECONDS = 20
 """A stream that speaks but commits nothing for so long has no new lines to read: it runs."""
 POLL_SECONDS = 0.5
+STOP_SECONDS = 120
+"""Supervisord kills a stream that takes longer to stop; it is asked to wait for 90 s."""
 
 
 class StreamFailedError(StackError):
@@ -48,8 +50,9 @@ class StreamControl:
         Raises `StackError` if it dies or stays silent; the text names the log file.
         """
         health, _ = self.health()
-        if health is Health.HUNG:
+        if health in (Health.HUNG, Health.STOPPING):
             self.stop()
+            health, _ = self.health()
         if health.needs_start:
             self._supervisor.start(self.name)
         return self._wait_for_batch(timeout_seconds)
@@ -57,7 +60,10 @@ class StreamControl:
     def stop(self) -> None:
         """Ask the stream to finish its batch and end; supervisord kills it if it does not."""
         self._supervisor.stop(self.name)
-        program = self.program()
+        deadline = time.monotonic() + STOP_SECONDS
+        # Supervisord does not wait for a process that somebody else has asked to stop.
+        while (program := self.program()).state == "STOPPING" and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
         if program.alive:
             raise StreamFailedError(
                 f"{self.name}: process {program.pid} is still {program.state}; "

@@ -17,6 +17,7 @@ class Health(StrEnum):
 
     STOPPED = "stopped"
     STARTING = "starting"
+    STOPPING = "stopping"
     HEALTHY = "healthy"
     DEAD = "dead"
     HUNG = "hung"
@@ -37,6 +38,8 @@ def diagnose(
         error = progress.error if progress and progress.error else program.spawn_error
         error = error or f"Exit status {program.exit_status}."
         return Health.DEAD, f"The process is gone: {error}"
+    if program.state == "STOPPING":
+        return Health.STOPPING, f"Process {program.pid} finishes its running batches."
     running = program.uptime_s
     spoken = progress is not None and progress.pid == program.pid
     silent = progress.age_s(now) if progress and spoken else running

@@ -158,13 +158,18 @@ class Application:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         deadline = time.monotonic() + patience_seconds
-        for _, query in self._queries:
-            while query.isActive and query.status["isTriggerActive"]:
-                if time.monotonic() > deadline:
+        running = [(query, _last_batch(query)) for _, query in self._queries]
+        while running:
+            for query, batch in list(running):
+                # One that is behind begins its next batch at once: its batch is over all the same.
+                between = not query.status["isTriggerActive"] or _last_batch(query) != batch
+                if query.isActive and not between:
+                    if time.monotonic() <= deadline:
+                        continue
                     log.warning("query %s is stopped in the middle of a batch", query.name)
-                    break
-                time.sleep(0.02)
-            query.stop()
+                query.stop()
+                running.remove((query, batch))
+            time.sleep(0.02)
         self._sink.close()
 
     def _observe(self, spec: QuerySpec, query: StreamingQuery) -> None:
@@ -223,6 +228,11 @@ class Application:
         except ConnectionError as error:
             # A stream may go on while only its own gauge cannot be drawn.
             log.warning("pipeline metrics not written: %s", error)
+
+
+def _last_batch(query: StreamingQuery) -> int | None:
+    report = query.lastProgress
+    return None if report is None else report.batchId
 
 
 def _request_stop(_signal: int, _frame: object) -> None:

@@ -1,7 +1,8 @@
 """A program that behaves like a stream towards its surroundings, without Spark.
 
 It writes the same progress file, obeys SIGTERM, and does what HOME/run/mood says:
-`work`, `silent` (lives, never speaks again), `crash` (exits 1 after its start).
+`work`, `silent` (lives, never speaks again), `crash` (exits 1 after its start), `busy` (works, and
+takes seconds to end its batch when it is stopped).
 """
 
 import os
@@ -17,7 +18,12 @@ from streaming.settings import Settings
 def main(stream: str) -> None:
     settings = Settings()
     mood = settings.run_dir / "mood"
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+
+    def stop(*_: object) -> None:
+        time.sleep(3 if mood.read_text().strip() == "busy" else 0)
+        sys.exit(0)
+
+    signal.signal(signal.SIGTERM, stop)
     started = datetime.now(UTC)
     for batch in range(1_000_000):
         match mood.read_text().strip():
@@ -25,7 +31,7 @@ def main(stream: str) -> None:
                 sys.exit(f"{stream}: query lake ended: the disk is full")
             case "silent":
                 time.sleep(3600)
-            case "work":
+            case "work" | "busy":
                 write_progress(settings, progress(stream, started, batch))
         time.sleep(0.1)
 

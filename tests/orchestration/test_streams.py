@@ -141,6 +141,23 @@ def test_a_stream_that_hangs_is_killed_and_started_again(
 
 
 @pytest.mark.usefixtures("impatient")
+def test_a_stream_that_ends_its_batch_is_not_healed_and_a_start_waits_for_its_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.start(STREAM)
+    pid = world.supervisor.info(STREAM).pid
+    monkeypatch.setattr(health, "HEARTBEAT_SECONDS", 1)
+    world.mood("busy")
+    world.supervisor.stop(STREAM, wait=False)
+    until(lambda: read_progress(world.settings, STREAM).age_s() > 1.5)
+    data = world.tick(STREAM)
+    assert not data.run_requests
+    assert f"Process {pid} finishes its running batches." in data.skip_message
+    world.start(STREAM)
+    assert world.supervisor.info(STREAM).pid not in (0, pid)
+
+
+@pytest.mark.usefixtures("impatient")
 def test_a_crash_loop_is_given_up_loudly_until_a_person_starts_it(world: World) -> None:
     world.start(STREAM)
     world.mood("crash")

@@ -37,7 +37,8 @@ def watch(
         verdicts.PROCESS_STAYS_UP: verdicts.process_stays_up(wanted, health, why, memory.healing)
     }
     events: list[reports.Event] = []
-    if progress and health is Health.HEALTHY:
+    # A process that has just started knows nothing of its queries yet, no lag either.
+    if progress and progress.queries and health is Health.HEALTHY:
         judged |= {name: judge(progress) for name, judge in verdicts.PROGRESS_VERDICTS.items()}
         events += reports.observation(memory, control.settings, progress, now)
         events += reports.materializations(memory, control.settings, progress, now)
