@@ -105,8 +105,10 @@ class LakeWriter:
             F.count_if(F.col("reason").isNotNull()).alias("rejected"),
             F.count_if(F.col("event_time") < F.col("ingested_at") - delay).alias("late"),
         )
-        if self._first:
-            # Delta may skip the write of a repeated batch, and then nothing is observed.
+        if self._first and batch_id <= tables.last_batch(
+            self._spark, self._settings, self._table, self._app_id()
+        ):
+            # Delta skips the write of a repeated batch, and then nothing is observed.
             seen = parsed.agg(*counts).collect()[0].asDict()
             self._write(accepted(parsed), self._table, batch_id)
         else:
@@ -177,16 +179,19 @@ class LakeWriter:
                     ends[file] = max(ends.get(file, 0), row["last"] + 1)
         return ends
 
-    def _write(self, rows: DataFrame, table: str, batch_id: int) -> None:
+    def _app_id(self) -> str:
         # The query's id is born with its checkpoint: a new checkpoint starts at batch 0 again and
         # must not be taken for the old one.
         query = self._spark.sparkContext.getLocalProperty("sql.streaming.queryId")
         if not query:
             raise RuntimeError("LakeWriter works only inside a streaming query's foreachBatch")
+        return f"{query}/{self._table}"
+
+    def _write(self, rows: DataFrame, table: str, batch_id: int) -> None:
         (
             rows.write.format("delta")
             .mode("append")
-            .option("txnAppId", f"{query}/{self._table}")
+            .option("txnAppId", self._app_id())
             .option("txnVersion", str(batch_id))
             .save(self._settings.table(table))
         )

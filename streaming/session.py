@@ -35,6 +35,8 @@ _SMALL_BATCHES: Final = {
     # Detection groups by client; past 128 groups, the default, Spark would sort. Each group holds
     # lists, so that their number bounds the memory of a task.
     "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000",
+    # Rows would be sorted by day, which live ones of one or two days are nearly always.
+    "spark.sql.maxConcurrentOutputFileWriters": "4",
     # A batch of raw lines is kept for some seconds and no two lines are alike.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
     # For stages that are run again after a fetch failure, which one process does not know.
