@@ -13,9 +13,10 @@ from pyspark.storagelevel import StorageLevel
 
 from batch import drift
 from batch import panes as upkeep
-from batch.backtest import Result, field_of, run_backtest
+from batch.backtest import field_of
 from batch.job import Check, JobError, job, main
 from batch.learn import Learned, learn
+from batch.scores import Result, run_backtest
 from batch.versions import merged, newest, publish
 from streaming import names, tables
 from streaming.detection import store

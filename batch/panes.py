@@ -1,8 +1,6 @@
 """Keeps the panes equal to the lake where the live queries do not: old, late and imported lines."""
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from itertools import groupby
 from typing import Final
@@ -12,8 +10,7 @@ from pyspark.sql import functions as F
 
 from streaming import metrics, names, tables
 from streaming.detection import store
-from streaming.error_panes import error_panes
-from streaming.panes import traffic_panes
+from streaming.detection.lake_panes import ERRORS, TRAFFIC, Source
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -22,24 +19,10 @@ QUERY: Final = "panes"
 WHOLE_DAY: Final = 500
 """From this many windows of a day on, the day is made anew as a whole."""
 
-
 UNSETTLED: Final = timedelta(minutes=2)
 """The newest stored panes may lack lines that the streams have not saved yet."""
 
-
-@dataclass(frozen=True)
-class Source:
-    """A log table, its panes, and the function between them."""
-
-    logs: str
-    panes: str
-    aggregate: Callable[[DataFrame], DataFrame]
-
-
-SOURCES: Final = (
-    Source(names.ACCESS_LOGS, names.TRAFFIC_PANES, traffic_panes),
-    Source(names.ERROR_LOGS, names.ERROR_PANES, error_panes),
-)
+SOURCES: Final = (TRAFFIC, ERRORS)
 
 
 def refresh(spark: SparkSession, settings: Settings, *, full: bool = False) -> int:

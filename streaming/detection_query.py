@@ -14,14 +14,13 @@ from streaming.detection import points, store
 from streaming.detection.collect import compact, error_pane_of, pane_of
 from streaming.detection.errors import ErrorPane, judge_errors
 from streaming.detection.judge import GONE, judge
+from streaming.detection.lake_panes import ERRORS, TRAFFIC, LakePanes, Source
 from streaming.detection.live import KEEP, Change, Memory
 from streaming.detection.pane import Judgement, Pane
-from streaming.error_panes import error_panes
 from streaming.evidence import with_samples
 from streaming.incidents import Incident
 from streaming.influx_sink import InfluxSink
 from streaming.measurements import TOP_URLS
-from streaming.panes import traffic_panes
 from streaming.progress import StreamProgress, read_progress
 from streaming.settings import Settings
 from streaming.thresholds import Limits, rules_of
@@ -32,9 +31,6 @@ SETTLE_SECONDS: Final = 30
 SAVE_SECONDS: Final = 60
 """How often panes are written: a window changes with every batch until it is over, and a write
 costs more than its judgement."""
-
-LATEST_SAVE_SECONDS: Final = 600
-"""Panes are in the table this long after their lines were in the lake."""
 
 BEHIND_SECONDS: Final = 30
 """How often windows are judged while the lake is far behind: they still fill, and the cores that
@@ -89,10 +85,8 @@ class _Detection:
     """What both detectors share: memory that is filled from the lake at the first batch."""
 
     stream: str
-    table: str
-    panes: str
+    source: Source
     kinds: tuple[str, ...]
-    aggregate: Callable[[DataFrame], DataFrame]
 
     def __init__(
         self,
@@ -103,6 +97,7 @@ class _Detection:
     ) -> None:
         """Write points to `sink`, by default InfluxDB; `clock` tells epoch seconds."""
         self._spark, self._settings = spark, settings
+        self._panes = LakePanes(spark, settings, self.source)
         self._rules = rules_of(settings)
         self._limits = store.StoredLimits(spark, settings)
         self._sink = InfluxSink(settings) if sink is None else sink
@@ -122,7 +117,7 @@ class _Detection:
             return
         if self._memory is None:
             self._memory = self._remembered()
-            self._waiting.update(self._unsaved_before())
+            self._waiting.update(self._panes.unsaved())
         starts = sorted(self._waiting)
         if starts:
             self._memory.replace(starts, self._recompute(starts))
@@ -136,12 +131,8 @@ class _Detection:
         self._store(change)
         self._publish(change, limits)
 
-    def _panes(self, starts: list[int]) -> DataFrame:
-        logs = tables.read_table(self._spark, self._settings, self.table)
-        return self.aggregate(metrics.in_windows(logs, starts))
-
     def _recompute(self, starts: list[int]) -> Iterable[Any]:
-        return self._fetch(self._panes(starts))
+        return self._fetch(self._panes.made(starts))
 
     def _fetch(self, panes: DataFrame) -> Iterable[Any]:
         raise NotImplementedError
@@ -162,10 +153,10 @@ class _Detection:
     def _remembered(self) -> Memory[Any]:
         memory: Memory[Any] = Memory()
         since = round(self._clock()) - KEEP
-        memory.replace((), self._fetch(self._stored(since)))
+        memory.replace((), self._fetch(self._panes.saved(since)))
         newest = F.max(F.unix_seconds("window_start"))
         edge = F.timestamp_seconds(F.lit(since))
-        day = self._stored(since - GONE).where(F.col("window_start") < edge)
+        day = self._panes.saved(since - GONE).where(F.col("window_start") < edge)
         memory.seen = dict(day.groupBy("server_address").agg(newest).toLocalIterator())
         memory.carried, ids = store.recent_sessions(
             self._spark, self._settings, self.kinds, round(self._clock()) - 2 * KEEP
@@ -176,27 +167,9 @@ class _Detection:
     def _save(self) -> None:
         """Write panes to the table: the memory is ahead of it by up to `SAVE_SECONDS`."""
         if self._unsaved and self._clock() - self._saved_at >= SAVE_SECONDS:
-            starts = sorted(self._unsaved)
-            store.replace_windows(self._settings, self.panes, self._panes(starts), starts)
+            self._panes.save(sorted(self._unsaved))
             self._unsaved.clear()
             self._saved_at = self._clock()
-
-    def _unsaved_before(self) -> list[int]:
-        """The windows that a detector before this one may have judged and not saved."""
-        stored = tables.read_table(self._spark, self._settings, self.panes)
-        newest = stored.agg(F.unix_seconds(F.max("window_start"))).collect()[0][0]
-        logs = tables.read_table(self._spark, self._settings, self.table)
-        if newest is not None:
-            edge = F.timestamp_seconds(F.lit(newest - LATEST_SAVE_SECONDS))
-            logs = logs.where(F.col("ingested_at") >= edge)
-        return metrics.recent_windows(logs)
-
-    def _stored(self, since: int) -> DataFrame:
-        edge = F.timestamp_seconds(F.lit(since))
-        stored = tables.read_table(self._spark, self._settings, self.panes)
-        return stored.where(
-            (F.col("event_date") >= F.to_date(edge)) & (F.col("window_start") >= edge)
-        )
 
     def _is_behind(self, progress: StreamProgress | None) -> bool:
         lake = None if progress is None else progress.queries.get("lake")
@@ -242,11 +215,10 @@ class TrafficDetection(_Detection):
     """The `foreachBatch` function of the detector over `access_logs`."""
 
     stream = names.STREAM_ACCESS
-    table, panes, kinds = names.ACCESS_LOGS, names.TRAFFIC_PANES, TRAFFIC_KINDS
-    aggregate = staticmethod(traffic_panes)
+    source, kinds = TRAFFIC, TRAFFIC_KINDS
 
     def _recompute(self, starts: list[int]) -> list[Pane]:
-        rows = compact(self._panes(starts), F.col("routes").alias("all_routes")).collect()
+        rows = compact(self._panes.made(starts), F.col("routes").alias("all_routes")).collect()
         urls = [
             url
             for row in rows
@@ -273,7 +245,7 @@ class TrafficDetection(_Detection):
     def _samples(self, incidents: list[Incident]) -> list[Incident]:
         if not incidents:
             return []
-        logs = tables.read_table(self._spark, self._settings, self.table)
+        logs = tables.read_table(self._spark, self._settings, self.source.logs)
         return with_samples(self._spark, logs, incidents)
 
     def _publish(self, change: Change, limits: Limits) -> None:
@@ -289,8 +261,7 @@ class ErrorDetection(_Detection):
     """The `foreachBatch` function of the detector over `error_logs`."""
 
     stream = names.STREAM_ERRORS
-    table, panes, kinds = names.ERROR_LOGS, names.ERROR_PANES, ERROR_KINDS
-    aggregate = staticmethod(error_panes)
+    source, kinds = ERRORS, ERROR_KINDS
 
     def _fetch(self, panes: DataFrame) -> list[ErrorPane]:
         second = F.unix_seconds("window_start")

@@ -24,10 +24,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from batch.attacks import RULES as ATTACKS
-from batch.backtest import field_of, run_backtest
+from batch.backtest import field_of
 from batch.detect import judge_all
 from batch.files import log_file, records
 from batch.learn import learn
+from batch.scores import run_backtest
 from stack.demo.history import past_incidents, server_records
 from stack.demo.profile import Profile
 from streaming import names, schemas, tables
