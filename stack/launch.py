@@ -100,8 +100,11 @@ def _belongs(process: psutil.Process, url: str, home: Path) -> bool:
     try:
         if process.environ().get("SUPERVISOR_SERVER_URL") == url:
             return process.pid != os.getpid()
-        # nginx writes its title over its environment.
-        return process.name() == "nginx" and f"{home}/nginx/" in " ".join(process.cmdline())
+        # nginx writes its title over its environment, and a worker's title names no path.
+        logs = f"{home.resolve()}/nginx/"
+        return process.name() == "nginx" and any(
+            file.path.startswith(logs) for file in process.open_files()
+        )
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 

@@ -113,3 +113,5 @@ def test_supervisor_killed_leaves_no_orphan_after_down(settings: Settings) -> No
     assert "stop them with `loglake down`" in run(settings, "up", "upstream")[2]
     assert "had to be killed" in run(settings, "down")[1]
     assert processes(settings) == []
+    # A worker of nginx that outlives its master would still hold the port.
+    assert not port_open(settings.nginx_port)
