@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 
 from streaming import metrics, names, tables
 from streaming.detection import store
-from streaming.detection.lake_panes import ERRORS, TRAFFIC, Source
+from streaming.detection.lake_panes import ERRORS, TRAFFIC, LakePanes, Source
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -74,16 +74,15 @@ def _windows(logs: DataFrame) -> list[int]:
 def _recompute(spark: SparkSession, settings: Settings, source: Source, starts: list[int]) -> None:
     for day, group in groupby(starts, key=lambda s: store.utc_date(s)):
         windows = list(group)
-        logs = tables.read_table(spark, settings, source.logs)
         if len(windows) < WHOLE_DAY:
-            panes = source.aggregate(metrics.in_windows(logs, windows))
-            store.replace_windows(settings, source.panes, panes, windows)
+            LakePanes(spark, settings, source).save(windows)
         else:
-            _recompute_day(settings, source, logs, day)
+            _recompute_day(spark, settings, source, day)
         log.info("%s: %d windows of %s", source.panes, len(windows), day)
 
 
-def _recompute_day(settings: Settings, source: Source, logs: DataFrame, day: date) -> None:
+def _recompute_day(spark: SparkSession, settings: Settings, source: Source, day: date) -> None:
+    logs = tables.read_table(spark, settings, source.logs)
     panes = source.aggregate(logs.where(F.col("event_date") == F.lit(day)))
     store.replace_where(settings, source.panes, panes, f"event_date = DATE'{day.isoformat()}'")
 

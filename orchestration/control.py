@@ -14,7 +14,7 @@ IDLE_SECONDS = 20
 """A stream that speaks but commits nothing for so long has no new lines to read: it runs."""
 POLL_SECONDS = 0.5
 STOP_SECONDS = 120
-"""Supervisord kills a stream that takes longer to stop; it is asked to wait for 90 s."""
+"""Longer than supervisord's own patience with a stream, after which it kills it."""
 
 
 class StreamFailedError(StackError):

@@ -1,4 +1,4 @@
-"""A stream as a program: what it says when it cannot start."""
+"""A stream as a program: what it says when it cannot start or goes on no more, how it stops."""
 
 import os
 import signal
