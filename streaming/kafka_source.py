@@ -34,7 +34,7 @@ def read_topic(
         .option("failOnDataLoss", "true")
         .option("maxOffsetsPerTrigger", str(settings.max_rows_per_batch))
         # A server's lines are one partition: split, or one busy server has one core to itself.
-        .option("maxRecordsPerPartition", "20000")
+        .option("maxRecordsPerPartition", "50000")
     )
     if every_seconds is not None:
         delay = f"{round(every_seconds * 1000)}ms"

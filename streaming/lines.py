@@ -40,7 +40,8 @@ def clean(column: Column, length: int) -> Column:
     """
     visible = F.regexp_replace(column, _INVISIBLE, "")
     filled = F.regexp_extract(visible, f"(?s)^(?!-?$).{{1,{length}}}", 0)
-    return F.when(column.rlike(_PLAIN), F.substring(column, 1, length)).otherwise(
+    # Plain and short is nearly every text, and a substring would count its characters.
+    return F.when(column.rlike(_PLAIN) & (F.octet_length(column) <= length), column).otherwise(
         F.nullif(filled, F.lit(""))
     )
 

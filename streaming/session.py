@@ -14,6 +14,10 @@ JAVA_OPTIONS: Final = (
     # Spark makes one method of a whole stage; past 8 kB of bytecode, as the parser's is, the JVM
     # would interpret it for ever: 7.4 s instead of 5.0 s for 300,000 lines.
     " -XX:-DontCompileHugeMethods"
+    # C2 waits for code that is hot for long, which is that of the rows: of 94 core-seconds that the
+    # first 600,000 lines took, it had 36, most of them for the planner.
+    " -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=20000"
+    " -XX:Tier4CompileThreshold=200000 -XX:Tier4BackEdgeThreshold=400000"
 )
 
 BARE_FILE_SYSTEM: Final = "com.globalmentor.apache.hadoop.fs.BareLocalFileSystem"
@@ -39,6 +43,14 @@ _SMALL_BATCHES: Final = {
     "spark.sql.maxConcurrentOutputFileWriters": "4",
     # A batch of raw lines is kept for some seconds and no two lines are alike.
     "spark.sql.inMemoryColumnarStorage.compressed": "false",
+    # No two of these are alike in a file: their dictionary is given up after 20,000 of them, and
+    # all are written again.
+    **{
+        f"parquet.enable.dictionary#{column}": "false"
+        for column in ("event_id", "request_id", "event_time", "kafka_offset", "byte_offset")
+    },
+    # Histograms of nulls that nothing here reads.
+    "parquet.size.statistics.enabled": "false",
     # For stages that are run again after a fetch failure, which one process does not know.
     "spark.sql.shuffle.orderIndependentChecksum.enabled": "false",
 }
