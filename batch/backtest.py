@@ -41,7 +41,7 @@ def field_of(spark: SparkSession, settings: Settings, days: int = DAYS, seed: in
     if end is None:
         raise JobError("there are no traffic panes yet; run the streams or `loglake baselines`")
     start = end - days * 86_400
-    recent = panes.where(_since(start, "window_start"))
+    recent = tables.since(panes, datetime.fromtimestamp(start, UTC))
     clean = list(panes_of(recent))
     first = max(start, clean[0].second) + WARM_UP
     if first + WARM_UP > end:
@@ -49,7 +49,8 @@ def field_of(spark: SparkSession, settings: Settings, days: int = DAYS, seed: in
     servers = sorted({p.server for p in clean} - {names.FLEET})
     planned = attacks.plan(servers, first, end, seed)
     logs = tables.read_table(spark, settings, names.ACCESS_LOGS)
-    lines = attacked_lines(spark, logs.where(_since(first, "event_time")), planned, servers, clean)
+    logs = tables.since(logs, datetime.fromtimestamp(first, UTC), "event_time")
+    lines = attacked_lines(spark, logs, planned, servers, clean)
     touched = {(p.second, p.server): p for p in panes_of(traffic_panes(lines))}
     spans = [(a.start - a.start % 10, a.end) for a in planned]
     rest = [p for p in clean if not any(s <= p.second < e for s, e in spans)]
@@ -118,11 +119,6 @@ def _busy(panes: Iterable[Pane]) -> dict[str, float]:
     for pane in panes:
         totals.setdefault(pane.server, []).append(pane.requests)
     return {server: 6 * sum(n) / len(n) for server, n in totals.items()}
-
-
-def _since(second: int, column: str) -> Column:
-    edge = datetime.fromtimestamp(second, UTC)
-    return (F.col("event_date") >= F.lit(edge.date())) & (F.col(column) >= F.lit(edge))
 
 
 def backtest(

@@ -135,7 +135,7 @@ def _recompute(
 def _panes(spark: SparkSession, settings: Settings) -> tuple[DataFrame, DataFrame | None]:
     since = datetime.now(UTC) - timedelta(days=settings.history_days)
     found = [
-        upkeep.period(tables.read_table(spark, settings, table), since).persist(
+        tables.since(tables.read_table(spark, settings, table), since).persist(
             StorageLevel.DISK_ONLY
         )
         for table in (names.TRAFFIC_PANES, names.ERROR_PANES)

@@ -13,15 +13,13 @@ from typing import Final
 
 from delta.tables import DeltaTable
 from influxdb_client import InfluxDBClient
-from influxdb_client.rest import ApiException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
-from urllib3.exceptions import HTTPError
 
 from batch import windows
 from batch.job import job, main
 from streaming import names, schemas
-from streaming.influx_sink import reason
+from streaming.influx_sink import INFLUX_ERRORS, reason
 from streaming.settings import Settings
 from streaming.tables import PARTITION
 
@@ -127,7 +125,7 @@ def _requests_by_hour(settings: Settings, bucket: str, stop: datetime) -> dict[s
     ) as client:
         try:
             records = list(client.query_api().query_stream(flux))
-        except (ApiException, HTTPError, OSError) as error:
+        except INFLUX_ERRORS as error:
             raise ConnectionError(
                 f"InfluxDB at {settings.influx} does not answer ({reason(error)}); "
                 "check `loglake status`"

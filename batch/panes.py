@@ -95,19 +95,15 @@ def current(
     The last stored windows, `UNSETTLED`, and whatever comes later are made of the log.
     """
     (source,) = (source for source in SOURCES if source.panes == table)
-    stored = period(tables.read_table(spark, settings, table), start)
+    stored = tables.since(tables.read_table(spark, settings, table), start)
     stored = stored.where(F.col("window_start") <= end)
     newest = stored.agg(F.unix_seconds(F.max("window_start"))).collect()[0][0]
     edge = start
     if newest is not None:
         edge = max(start, datetime.fromtimestamp(newest, UTC) - UNSETTLED)
     window = timedelta(seconds=names.WINDOW_SECONDS)
-    logs = period(tables.read_table(spark, settings, source.logs), edge - window, "event_time")
+    logs = tables.read_table(spark, settings, source.logs)
+    logs = tables.since(logs, edge - window, "event_time")
     fresh = source.aggregate(logs.where(F.col("event_time") <= end + window))
     saved = stored.where(F.col("window_start") < edge)
     return saved.unionByName(fresh.where(F.col("window_start").between(edge, end)))
-
-
-def period(rows: DataFrame, since: datetime, time: str = "window_start") -> DataFrame:
-    """Return the rows of a table of days from `since` on."""
-    return rows.where((F.col("event_date") >= since.date()) & (F.col(time) >= since))

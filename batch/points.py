@@ -7,11 +7,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from influxdb_client import InfluxDBClient
-from influxdb_client.rest import ApiException
-from urllib3.exceptions import HTTPError
 
 from streaming import names
-from streaming.influx_sink import reason
+from streaming.influx_sink import INFLUX_ERRORS, reason
 from streaming.measurements import MEASUREMENTS
 from streaming.settings import Settings
 
@@ -128,7 +126,7 @@ class Points:
             for record in self._records(flux):
                 milliseconds = round(record["_time"].timestamp() * 1000)
                 found[(milliseconds, *(record.get(tag, "") for tag in tags))] = record
-        except (ApiException, HTTPError, OSError) as error:
+        except INFLUX_ERRORS as error:
             raise self._unreachable(error) from error
         return found
 
@@ -150,7 +148,7 @@ class Points:
                 self._writer.delete_api().delete(
                     start, start, predicate, bucket=names.BUCKET_METRICS
                 )
-            except (ApiException, HTTPError, OSError) as error:
+            except INFLUX_ERRORS as error:
                 raise self._unreachable(error) from error
             removed += 1
         return removed

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = (0.5, 1, 2, 4, 8, 16, 30, 30, 30)
 """Waits between attempts: two minutes in all, longer than a restart of InfluxDB takes."""
 
+INFLUX_ERRORS = (ApiException, HTTPError, OSError)
+"""What the client raises when InfluxDB refuses a request, or cannot be reached."""
+
 POINTS_PER_REQUEST = 5_000
 """InfluxData's advice for the size of a batch (docs v2.7, optimize writes)."""
 
@@ -90,7 +93,7 @@ class InfluxSink:
             try:
                 self._api.write(self._bucket, record=points)
                 return
-            except (ApiException, HTTPError, OSError) as error:
+            except INFLUX_ERRORS as error:
                 status = getattr(error, "status", None)
                 if status is not None and 400 <= status < 500 and status != 429:
                     raise ValueError(

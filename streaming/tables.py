@@ -83,6 +83,14 @@ def read_table(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
         ) from error
 
 
+def since(rows: DataFrame, start: datetime, time: str = "window_start") -> DataFrame:
+    """Return the rows of a table of days whose `time` is `start`, which has a zone, or later.
+
+    The day comes first, so that Delta leaves whole folders out.
+    """
+    return rows.where((F.col(PARTITION) >= start.date()) & (F.col(time) >= start))
+
+
 def frame_of(
     spark: SparkSession, rows: Sequence[Mapping[str, Any]], schema: T.StructType
 ) -> DataFrame:

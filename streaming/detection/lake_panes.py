@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
@@ -48,10 +49,8 @@ class LakePanes:
 
     def saved(self, since: int) -> DataFrame:
         """The panes in the table from epoch second `since` on."""
-        edge = F.timestamp_seconds(F.lit(since))
-        return self._table(self._source.panes).where(
-            (F.col("event_date") >= F.to_date(edge)) & (F.col("window_start") >= edge)
-        )
+        start = datetime.fromtimestamp(since, UTC)
+        return tables.since(self._table(self._source.panes), start)
 
     def unsaved(self) -> list[int]:
         """The windows that a detector before this one may have judged and not saved."""
