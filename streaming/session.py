@@ -15,8 +15,7 @@ JAVA_OPTIONS: Final = (
     # would interpret it for ever: 7.4 s instead of 5.0 s for 300,000 lines.
     " -XX:-DontCompileHugeMethods"
     # C2 waits for code that is hot for long, which is that of the rows. By its default it took 36
-    # of the 94 core-seconds of the first 600,000 lines, most of them for the planner, and at 500
-    # lines/s a quarter of a core in each stream: p95 was 8.5 s in the fourth minute, now 2.8 s.
+    # of the 94 core-seconds of the first 600,000 lines, most of them for the planner.
     " -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=20000"
     " -XX:Tier4CompileThreshold=200000 -XX:Tier4BackEdgeThreshold=400000"
     # The code of C1 that stays instead would fill the default, of which it gets the half.
