@@ -86,12 +86,8 @@ def rows(
 def first_start(spark: SparkSession, settings: Settings, table: str, since: int) -> int | None:
     """Start of the table's earliest window at or after `since`, None if it has none."""
     logs = tables.read_table(spark, settings, table)
-    edge = F.timestamp_seconds(F.lit(since))
-    earliest = (
-        logs.where((F.col("event_date") >= F.to_date(edge)) & (F.col("event_time") >= edge))
-        .agg(F.unix_seconds(F.min("event_time")).alias("first"))
-        .collect()[0]["first"]
-    )
+    later = tables.since(logs, datetime.fromtimestamp(since, UTC), "event_time")
+    earliest = later.agg(F.unix_seconds(F.min("event_time")).alias("first")).collect()[0]["first"]
     return None if earliest is None else aligned(earliest)
 
 

@@ -33,7 +33,8 @@ def read_topic(
         .option("kafka.max.poll.records", "5000")
         .option("failOnDataLoss", "true")
         .option("maxOffsetsPerTrigger", str(settings.max_rows_per_batch))
-        # A server's lines are one partition: split, or one busy server has one core to itself.
+        # A server's lines are one partition: split, or one busy server has one core to itself. Each
+        # task has its own consumer and writes its own files, so not into too many.
         .option("maxRecordsPerPartition", "50000")
     )
     if every_seconds is not None:

@@ -13,6 +13,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
@@ -127,17 +128,24 @@ def measure(side: str, settings: Settings) -> float:
     return LINES / result.get()
 
 
-def main(rounds: int = ROUNDS) -> float:
-    """Measure, print a table and return the median ratio."""
-    console = Console()
+@contextmanager
+def full_topic() -> Iterator[Settings]:
+    """Kafka with `LINES` access lines, and InfluxDB."""
     with running("kafka", "influxd") as stack:
         share = LINES // len(stack.settings.servers)
         for number, server in enumerate(stack.settings.servers):
             stack.produce(names.TOPIC_ACCESS, lines(share, server, number), server=server)
+        yield stack.settings
+
+
+def main(rounds: int = ROUNDS) -> float:
+    """Measure, print a table and return the median ratio."""
+    console = Console()
+    with full_topic() as settings:
         table = Table("round", "plain lines/s", "full lines/s", "ratio")
         ratios = []
         for number in range(1, rounds + 1):
-            rate = {side: measure(side, stack.settings) for side in SIDES}
+            rate = {side: measure(side, settings) for side in SIDES}
             ratios.append(rate["full"] / rate["plain"])
             table.add_row(
                 str(number), f"{rate['plain']:,.0f}", f"{rate['full']:,.0f}", f"{ratios[-1]:.2f}"
