@@ -23,7 +23,7 @@ MAX_HOST: Final = 255
 """Characters that are kept of a message, of request, upstream and referrer, of a host name."""
 
 _LOOKS_DATED: Final = r"^\d{4}/\d\d/\d\d "
-_CLIENT: Final = r"^(?:[0-9A-Fa-f.:%]{2,64}|unix:)$"
+_CLIENT: Final = r"^(?:[0-9A-Fa-f.:%]{2,64}|unix:)\z"
 
 
 def parse_errors(

@@ -13,7 +13,7 @@ RAW_BYTES: Final = 8192
 _INVISIBLE: Final = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 """C0, C1, line separators and bidirectional controls: what can forge a terminal or a page."""
 
-_PLAIN: Final = "^(?!-?$)[ -~]+$"
+_PLAIN: Final = r"^(?!-?$)[ -~]+\z"
 """A text that needs no cleaning; one range is ten times as fast to look for as the classes."""
 
 _MAX_EPOCH_SECONDS: Final = 253_402_300_799

@@ -58,7 +58,8 @@ def lines(count: int, server: str, seed: int) -> Iterator[bytes]:
                 "http_host": "shop.example",
                 "scheme": "https",
                 "request_length": 512,
-            }
+            },
+            separators=(",", ":"),
         ).encode()
 
 

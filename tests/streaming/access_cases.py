@@ -209,4 +209,17 @@ HOSTILE: list[tuple[str, bytes, Any]] = [
     ("status_is_an_object", nginx(status={"a": 1}), "invalid_status"),
     ("client_is_a_sentence", nginx(remote_addr="not an address"), "invalid_client"),
     ("client_is_empty", nginx(remote_addr=""), "invalid_client"),
+    ("client_ends_with_line_feed", nginx(remote_addr="203.0.113.9\n"), "invalid_client"),
+    (
+        "request_id_ends_with_line_feed",
+        nginx(request_id=NGINX["request_id"] + "\n"),
+        {"request_id": NGINX["request_id"]},
+    ),
+    ("agent_ends_with_line_feed", nginx(http_user_agent="curl/8\n"), {AGENT: "curl/8"}),
+    ("method_ends_with_line_feed", nginx(request_method="GET\n"), {METHOD: None}),
+    ("method_is_webdav", nginx(request_method="PROPFIND"), {METHOD: "PROPFIND"}),
+    ("uri_is_absolute", nginx(request_uri="http://shop.example/a?b"), {PATH: "/a", QUERY: "b"}),
+    ("http_1_0", nginx(server_protocol="HTTP/1.0"), {VERSION: "1"}),
+    ("http_1_1", nginx(server_protocol="HTTP/1.1"), {VERSION: "1.1"}),
+    ("three_upstreams", nginx(upstream_response_time="0.1, 0.2 : 0.5"), {UPSTREAM: 0.8}),
 ]
