@@ -181,6 +181,7 @@ def _reason(history_days: int | None) -> Column:
 def _detailed(common: DataFrame) -> DataFrame:
     """Add the columns that only the lake keeps."""
     verb, target, protocol = _request_line()
+    # The three say it of nearly every line without a pattern, which takes half a microsecond.
     method = F.col("verb").isin("GET", "POST", "HEAD") | F.col("verb").rlike(_METHOD)
     well_formed = method & (F.col("protocol").isNotNull() | F.col("target").startswith("/"))
     path = F.when(F.col("well_formed"), F.substring_index("target", "?", 1))
@@ -246,7 +247,7 @@ def _query() -> Column:
 def _protocol_version(protocol: Column) -> Column:
     """Return `1.1`, `2` or `3`, as OpenTelemetry writes them."""
     version = F.regexp_extract(protocol, r"^HTTP/(\d(?:\.[1-9])?)", 1)
-    # Nearly every line says 1.1, and a pattern takes half a microsecond.
+    # As for methods: nearly every line says 1.1.
     return F.when(protocol == "HTTP/1.1", "1.1").otherwise(F.nullif(version, F.lit("")))
 
 

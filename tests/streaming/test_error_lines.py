@@ -77,6 +77,10 @@ CASES: dict[str, tuple[Lines, list[Record]]] = {
         [HEAD + OPEN + ", client: 2001:db8::1, server: [::]:80"],
         [Record(OPEN, "2001:db8::1")],
     ),
+    "a client that ends with a line feed": (
+        [HEAD + OPEN + ", client: 10.0.0.9\n"],
+        [Record(OPEN)],
+    ),
     "a client forged in the URL": (
         [HEAD + f'open() "/srv/x, client: 6.6.6.6, server: y" failed{TAIL}'],
         [Record('open() "/srv/x, client: 6.6.6.6')],
