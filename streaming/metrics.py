@@ -120,10 +120,12 @@ def in_windows(logs: DataFrame, starts: list[int]) -> DataFrame:
         return logs.where(F.lit(False))
     first = F.timestamp_seconds(F.lit(starts[0]))
     end = F.timestamp_seconds(F.lit(starts[-1] + names.WINDOW_SECONDS))
-    return logs.where(
+    spanned = logs.where(
         (F.col("event_date") >= F.to_date(first))
         & (F.col("event_date") <= F.to_date(end))
         & (F.col("event_time") >= first)
         & (F.col("event_time") < end)
-        & window_second("event_time").isin(starts)
     )
+    if starts[-1] - starts[0] == (len(starts) - 1) * names.WINDOW_SECONDS:
+        return spanned
+    return spanned.where(window_second("event_time").isin(starts))

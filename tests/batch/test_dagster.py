@@ -75,12 +75,12 @@ def test_a_run_that_is_terminated_is_not_tried_again(located: Lake) -> None:
 
 
 def test_days_that_are_missing_are_backfilled_one_by_one(located: Lake) -> None:
-    for days, ids in enumerate(("a", "bc", "def"), start=1):
+    for days, ids in enumerate(("a", "bc"), start=1):
         located.access(ids, minutes_ago=days * DAY)
     job = DEFINITIONS.resolve_job_def("rebuild_metrics")
     expected = 0
     with dg.DagsterInstance.ephemeral() as instance:
-        for days, lines in enumerate((1, 2, 3), start=1):
+        for days, lines in enumerate((1, 2), start=1):
             day = f"{located.now - timedelta(days=days):%Y-%m-%d}"
             assert job.execute_in_process(instance=instance, partition_key=day).success
             expected += lines
