@@ -17,8 +17,8 @@ from streaming.lines import (
     epoch_time,
     line_id,
     raw_of,
-    text_of,
     time_reason,
+    unchecked_text_of,
 )
 from streaming.routes import http_route
 
@@ -92,12 +92,33 @@ def parse_access(records: DataFrame, *, history_days: int | None, detail: bool =
 
 
 def _fields(records: DataFrame, keys: tuple[str, ...]) -> DataFrame:
-    """Add one text column per key from either format, `is_json` and `text`."""
-    schema = T.StructType([T.StructField(key, T.StringType()) for key in keys])
+    """Add one text column per key from either format, `is_json` and `text`.
+
+    Spark does not compile `from_json` with what is around it. Where both formats end in the same
+    struct there, the code after it has one place to read from: with a choice for each key it was
+    a method of 13 kB, which the JVM's first compiler refuses and then interprets.
+    """
     text, is_json = F.col("text"), F.col("is_json")
+    schema = T.StructType([T.StructField(key, T.StringType()) for key in keys])
+    of_text = _of_text()
+    nothing = F.lit(None).cast("string")
+    line = F.when(is_json, F.from_json(text, schema, _JSON_OPTIONS)).otherwise(
+        F.struct(*(of_text.get(key, nothing).alias(key) for key in keys))
+    )
+    lines = records.withColumn("text", F.trim(unchecked_text_of(F.col("value"))))
+    return (
+        lines.withColumn("is_json", text.startswith("{"))
+        .withColumn("parts", F.when(~is_json, quoted_parts(F.make_valid_utf8(text))))
+        .withColumn("line", line)
+        .withColumns({key: F.col(f"line.{key}") for key in keys})
+    )
+
+
+def _of_text() -> dict[str, Column]:
+    """Return the values of a `combined` or `common` line, whose `parts` lie between its quotes."""
     head, tail = F.get("parts", F.lit(0)), F.split(F.get("parts", F.lit(2)), " ")
     client, host = client_and_host(head)
-    from_text = {
+    return {
         "time_local": time_local(head),
         "remote_addr": client,
         "status": F.get(tail, F.lit(1)),
@@ -107,23 +128,6 @@ def _fields(records: DataFrame, keys: tuple[str, ...]) -> DataFrame:
         "http_user_agent": F.get("parts", F.lit(5)),
         "http_host": host,
     }
-    lines = records.withColumn("text", text_of(F.col("value"))).withColumn(
-        "is_json", text.startswith("{")
-    )
-    cut = lines.withColumns(
-        {
-            "json": F.from_json(F.when(is_json, text), schema, _JSON_OPTIONS),
-            "parts": F.when(~is_json, quoted_parts(text)),
-        }
-    )
-    return cut.withColumns(
-        {
-            key: F.when(is_json, F.col(f"json.{key}")).otherwise(from_text[key])
-            if key in from_text
-            else F.col(f"json.{key}")
-            for key in keys
-        }
-    )
 
 
 def _common(fields: DataFrame, history_days: int | None) -> DataFrame:
@@ -134,14 +138,11 @@ def _common(fields: DataFrame, history_days: int | None) -> DataFrame:
         F.try_to_timestamp("time_local", F.lit("dd/MMM/yyyy:HH:mm:ss Z")),
     )
     size = F.col("body_bytes_sent").try_cast("bigint")
-    timed = fields.withColumns(
+    named = fields.withColumn("hostname", F.coalesce(_filled("hostname"), "server"))
+    timed = named.withColumns(
         {
             "event_time": logged,
-            "server_address": F.coalesce(
-                "server_address",
-                clean(F.col("hostname"), MAX_HOST),
-                clean(F.col("server"), MAX_HOST),
-            ),
+            "server_address": F.coalesce("server_address", clean(F.col("hostname"), MAX_HOST)),
             "client_address": F.when(F.col("remote_addr").rlike(_CLIENT), F.col("remote_addr")),
             "http_response_status_code": F.col("status").try_cast("int"),
             "http_response_body_size": F.when(size >= 0, size),

@@ -99,11 +99,11 @@ class LakeWriter:
             batch.unpersist()
 
     def _append(self, parsed: DataFrame, batch_id: int) -> None:
-        delay = F.expr(f"INTERVAL {names.WATERMARK_SECONDS} SECONDS")
+        delay = F.unix_micros("ingested_at") - F.unix_micros("event_time")
         counts = (
             F.count("*").alias("lines"),
             F.count_if(F.col("reason").isNotNull()).alias("rejected"),
-            F.count_if(F.col("event_time") < F.col("ingested_at") - delay).alias("late"),
+            F.count_if(delay > names.WATERMARK_SECONDS * 1_000_000).alias("late"),
         )
         if self._first and batch_id <= tables.last_batch(
             self._spark, self._settings, self._table, self._app_id()

@@ -24,8 +24,12 @@ def text_of(value: Column) -> Column:
 
     Each invalid byte becomes U+FFFD, so that it hides nothing.
     """
-    text = F.make_valid_utf8(value.cast("string"))
-    return F.when(F.octet_length(value) <= names.MAX_LINE_BYTES, F.trim(text))
+    return F.trim(F.make_valid_utf8(unchecked_text_of(value)))
+
+
+def unchecked_text_of(value: Column) -> Column:
+    """Return a record's bytes as text that may be invalid; null when oversized."""
+    return F.when(F.octet_length(value) <= names.MAX_LINE_BYTES, value.cast("string"))
 
 
 def raw_of(value: Column) -> Column:
@@ -39,18 +43,20 @@ def clean(column: Column, length: int) -> Column:
     Give it a bare column: an expression would be evaluated once for each of its uses in here.
     """
     visible = F.regexp_replace(column, _INVISIBLE, "")
-    filled = F.regexp_extract(visible, f"(?s)^(?!-?$).{{1,{length}}}", 0)
+    # All of at most one, since there is none of no match: nullif would repeat what it looks at.
+    filled = F.regexp_extract_all(visible, F.lit(f"(?s)^(?!-?$).{{1,{length}}}"), F.lit(0))
     # Plain and short is nearly every text, and a substring would count its characters.
     return F.when(column.rlike(_PLAIN) & (F.octet_length(column) <= length), column).otherwise(
-        F.nullif(filled, F.lit(""))
+        F.get(filled, F.lit(0))
     )
 
 
 def epoch_time(seconds: Column) -> Column:
     """Return the timestamp of epoch seconds written as text, to the microsecond, or null."""
     number = seconds.try_cast("double")
-    micros = F.when(number.between(0, _MAX_EPOCH_SECONDS), F.round(number * 1_000_000))
-    return F.timestamp_micros(micros.cast("bigint"))
+    # F.round would make a BigDecimal of each.
+    micros = F.when(number.between(0, _MAX_EPOCH_SECONDS), F.floor(number * 1_000_000 + 0.5))
+    return F.timestamp_micros(micros)
 
 
 def line_id() -> Column:
@@ -74,10 +80,10 @@ def time_reason(event_time: Column, history_days: int | None) -> Column:
     reason = F.when(event_time.isNull(), "invalid_time")
     if history_days is None:
         return reason
-    arrived = F.col("ingested_at")
-    earliest = arrived - F.make_dt_interval(days=F.lit(history_days))
-    latest = arrived + F.make_dt_interval(secs=F.lit(names.FUTURE_SECONDS))
-    return reason.when(~event_time.between(earliest, latest), "time_out_of_range")
+    # In microseconds: to add an interval to a timestamp makes four objects of java.time.
+    age = F.unix_micros("ingested_at") - F.unix_micros(event_time)
+    oldest, youngest = history_days * 86_400_000_000, -names.FUTURE_SECONDS * 1_000_000
+    return reason.when(~age.between(youngest, oldest), "time_out_of_range")
 
 
 def accepted(parsed: DataFrame) -> DataFrame:
