@@ -94,9 +94,9 @@ def parse_access(records: DataFrame, *, history_days: int | None, detail: bool =
 def _fields(records: DataFrame, keys: tuple[str, ...]) -> DataFrame:
     """Add one text column per key from either format, `is_json` and `text`.
 
-    Spark does not compile `from_json` with what is around it. Where both formats end in the same
-    struct there, the code after it has one place to read from: with a choice for each key it was
-    a method of 13 kB, which the JVM's first compiler refuses and then interprets.
+    Spark does not compile `from_json` with what is around it. Both formats end in one struct there,
+    and what follows has one place to read from. With a choice for each key it was a method of 13 kB
+    that the JVM's first compiler refuses: it was interpreted for the first 100,000 lines.
     """
     text, is_json = F.col("text"), F.col("is_json")
     schema = T.StructType([T.StructField(key, T.StringType()) for key in keys])
