@@ -9,7 +9,7 @@ from pyspark.storagelevel import StorageLevel
 
 from streaming import names, tables
 from streaming.kafka_source import read_topic, records
-from streaming.lines import accepted, rejected
+from streaming.lines import accepted, delay_micros, rejected
 from streaming.replays import FILE, File, Positions, Run, runs
 from streaming.runner import QuerySpec
 from streaming.settings import Settings
@@ -99,7 +99,7 @@ class LakeWriter:
             batch.unpersist()
 
     def _append(self, parsed: DataFrame, batch_id: int) -> None:
-        delay = F.unix_micros("ingested_at") - F.unix_micros("event_time")
+        delay = delay_micros(F.col("event_time"))
         counts = (
             F.count("*").alias("lines"),
             F.count_if(F.col("reason").isNotNull()).alias("rejected"),

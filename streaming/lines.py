@@ -80,10 +80,17 @@ def time_reason(event_time: Column, history_days: int | None) -> Column:
     reason = F.when(event_time.isNull(), "invalid_time")
     if history_days is None:
         return reason
-    # In microseconds: to add an interval to a timestamp makes four objects of java.time.
-    age = F.unix_micros("ingested_at") - F.unix_micros(event_time)
     oldest, youngest = history_days * 86_400_000_000, -names.FUTURE_SECONDS * 1_000_000
-    return reason.when(~age.between(youngest, oldest), "time_out_of_range")
+    in_range = delay_micros(event_time).between(youngest, oldest)
+    return reason.when(~in_range, "time_out_of_range")
+
+
+def delay_micros(event_time: Column) -> Column:
+    """Return how long after its event time a line was ingested, in microseconds.
+
+    A number, since to add an interval to a timestamp makes four objects of java.time.
+    """
+    return F.unix_micros("ingested_at") - F.unix_micros(event_time)
 
 
 def accepted(parsed: DataFrame) -> DataFrame:

@@ -130,10 +130,10 @@ def measure(side: str, settings: Settings) -> float:
 
 
 @contextmanager
-def full_topic(count: int = LINES) -> Iterator[Settings]:
-    """Kafka with so many access lines, and InfluxDB."""
+def full_topic() -> Iterator[Settings]:
+    """Kafka with `LINES` access lines, and InfluxDB."""
     with running("kafka", "influxd") as stack:
-        process = multiprocessing.Process(target=_fill, args=(stack.settings, count))
+        process = multiprocessing.Process(target=_fill, args=(stack.settings,))
         process.start()
         process.join()
         if process.exitcode != 0:
@@ -141,10 +141,10 @@ def full_topic(count: int = LINES) -> Iterator[Settings]:
         yield stack.settings
 
 
-def _fill(settings: Settings, count: int) -> None:
+def _fill(settings: Settings) -> None:
     """Send the lines as Flume does, but by Spark: seconds instead of kafka-python's minutes."""
     spark = spark_session(settings, "bench-fill")
-    share = count // len(settings.servers)
+    share = LINES // len(settings.servers)
     for number, server in enumerate(settings.servers):
         path = settings.home / f"{server}.txt"
         offset = 0
