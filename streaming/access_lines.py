@@ -13,6 +13,7 @@ from pyspark.sql import types as T
 from streaming import schemas
 from streaming.combined import client_and_host, quoted_parts, time_local
 from streaming.lines import (
+    VERDICT,
     clean,
     epoch_time,
     line_id,
@@ -77,7 +78,7 @@ MAX_HOST: Final = 255
 
 
 def parse_access(records: DataFrame, *, history_days: int | None, detail: bool = True) -> DataFrame:
-    """Parse records (`schemas.RECORD`) into `schemas.ACCESS_LOGS` plus reason, raw and topic.
+    """Parse records (`schemas.RECORD`) into `schemas.ACCESS_LOGS` and `lines.VERDICT`.
 
     `reason` is null for a line that is accepted, else one of `names.REJECT_REASONS`. Times must
     lie in [ingested_at − `history_days`, ingested_at + 60 s]; None leaves them unchecked.
@@ -88,7 +89,7 @@ def parse_access(records: DataFrame, *, history_days: int | None, detail: bool =
     common = _common(fields, history_days)
     if not detail:
         return common.select(*NARROW, "reason")
-    return _detailed(common).select(*schemas.ACCESS_LOGS.names, "reason", "raw", "topic")
+    return _detailed(common).select(*schemas.ACCESS_LOGS.names, *VERDICT)
 
 
 def _fields(records: DataFrame, keys: tuple[str, ...]) -> DataFrame:
@@ -214,6 +215,7 @@ def _detailed(common: DataFrame) -> DataFrame:
                 clean(F.col("request_id"), 64)
             ),
             "raw": raw_of(F.col("value")),
+            "line_bytes": F.octet_length("value"),
         }
     )
 

@@ -172,8 +172,12 @@ class _Detection:
             self._saved_at = self._clock()
 
     def _is_behind(self, progress: StreamProgress | None) -> bool:
-        lake = None if progress is None else progress.queries.get("lake")
-        return lake is not None and lake.lag_rows >= self._settings.max_rows_per_batch
+        if progress is None:
+            return False
+        lake = progress.queries.get("lake")
+        # Nothing is known of it before its first batch, which is the largest after an outage: the
+        # detector's own start took a core of it for fifteen seconds.
+        return lake is None or lake.lag_rows >= self._settings.max_rows_per_batch
 
     def _covered(self, progress: StreamProgress | None) -> float:
         """Epoch second up to which the lake has what Kafka had; the clock where no stream runs.

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from streaming import names, schemas
 from streaming.error_records import HEAD, NGX_MAX_ERROR_STR, stitch
 from streaming.error_tails import split_tail
-from streaming.lines import clean, line_id, raw_of, text_of, time_reason
+from streaming.lines import VERDICT, clean, line_id, raw_of, text_of, time_reason
 from streaming.patterns import error_category, error_pattern, pattern_id
 
 __all__ = ["parse_errors", "stitch"]
@@ -29,7 +29,7 @@ _CLIENT: Final = r"^(?:[0-9A-Fa-f.:%]{2,64}|unix:)\z"
 def parse_errors(
     records: DataFrame, *, time_zones: dict[str, str], history_days: int | None
 ) -> DataFrame:
-    """Parse records (`schemas.RECORD`) into `schemas.ERROR_LOGS` plus reason, raw and topic.
+    """Parse records (`schemas.RECORD`) into `schemas.ERROR_LOGS` and `lines.VERDICT`.
 
     `reason` is null for a record that is accepted, else one of `names.REJECT_REASONS`. The times
     of a server are in the zone `time_zones[server]`, else `time_zones["*"]`, and must lie in
@@ -37,7 +37,7 @@ def parse_errors(
     that of a record's first line, however many others `stitch` joined to it.
     """
     timed = _timed(_cut(records), time_zones).withColumn("reason", _reason(history_days))
-    return _detailed(timed).select(*schemas.ERROR_LOGS.names, "reason", "raw", "topic")
+    return _detailed(timed).select(*schemas.ERROR_LOGS.names, *VERDICT)
 
 
 def _cut(records: DataFrame) -> DataFrame:
@@ -117,6 +117,7 @@ def _detailed(timed: DataFrame) -> DataFrame:
                 "host": clean(F.col("host"), MAX_HOST),
                 "referrer": clean(F.col("referrer"), MAX_FIELD),
                 "raw": raw_of(F.col("value")),
+                "line_bytes": F.octet_length("value"),
             }
         )
         .withColumns(

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
@@ -28,11 +29,19 @@ def lake_query(
     topic: str,
     table: str,
     parse: Callable[[DataFrame], DataFrame],
+    *,
+    by_batch: bool = False,
 ) -> QuerySpec:
-    """Every line of a topic, once, into its table; `parse` as `LakeWriter` takes it."""
+    """Every line of a topic, once, into its table.
+
+    `parse` makes rows as `LakeWriter` takes them of `schemas.RECORD`. It is part of the query's
+    plan, which is built once; `by_batch` builds it anew for each batch, as it must be where a line
+    is read with its neighbours.
+    """
     every = settings.lake_trigger_seconds
-    writer = LakeWriter(spark, settings, table, parse)
     stream = records(read_topic(spark, settings, topic, every_seconds=every))
+    writer = LakeWriter(spark, settings, table, parse if by_batch else None)
+    stream = stream if by_batch else parse(stream)
     return QuerySpec(
         "lake",
         stream.writeStream.foreachBatch(writer),
@@ -55,9 +64,13 @@ class LakeWriter:
         spark: SparkSession,
         settings: Settings,
         table: str,
-        parse: Callable[[DataFrame], DataFrame],
+        parse: Callable[[DataFrame], DataFrame] | None = None,
     ) -> None:
-        """Take the target table and `parse`: `schemas.RECORD` → table columns and `reason`."""
+        """Take the target table and what is still to be done with each batch.
+
+        Its rows then have the table's columns and, as `parse_access` describes them, reason, raw,
+        topic and line_bytes.
+        """
         self._spark = spark
         self._settings = settings
         self._table = table
@@ -83,20 +96,22 @@ class LakeWriter:
         }
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Append one micro-batch of `schemas.RECORD`."""
-        batch.persist(KEEP)
+        """Append one micro-batch."""
+        parsed = batch if self._parse is None else self._parse(batch)
+        # Not persisted: rows are kept as they are, and a cache would turn them into columns.
+        kept = parsed.localCheckpoint(eager=False, storageLevel=KEEP)
         try:
-            found = runs(batch)
+            found = runs(kept)
             suspects = self._positions.suspects(found)
             if suspects:
-                replayed = self._append_new(batch, suspects, batch_id)
+                replayed = self._append_new(kept, suspects, batch_id)
             else:
                 replayed = set()
-                self._append(self._parse(batch), batch_id)
+                self._append(kept, batch_id)
             self._positions.advance(found, replayed)
             self._first = False
         finally:
-            batch.unpersist()
+            _release(kept)
 
     def _append(self, parsed: DataFrame, batch_id: int) -> None:
         delay = delay_micros(F.col("event_time"))
@@ -121,9 +136,8 @@ class LakeWriter:
         self._rejected += seen["rejected"]
         self._late += seen["late"]
 
-    def _append_new(self, batch: DataFrame, suspects: list[Run], batch_id: int) -> set[File]:
+    def _append_new(self, parsed: DataFrame, suspects: list[Run], batch_id: int) -> set[File]:
         """Append the batch without the lines that the lake holds; return the files that had any."""
-        parsed = self._parse(batch)
         suspect = _of_files([run.file for run in suspects])
         candidates = parsed.where(suspect).persist(KEEP)
         fresh = (
@@ -195,6 +209,12 @@ class LakeWriter:
             .option("txnVersion", str(batch_id))
             .save(self._settings.table(table))
         )
+
+
+def _release(checkpointed: DataFrame) -> None:
+    """Free what `localCheckpoint` keeps; Spark itself does so when the JVM next collects."""
+    plan: Any = checkpointed._jdf.queryExecution().logical()
+    plan.rdd().unpersist(False)
 
 
 def _of_files(files: list[File]) -> Column:

@@ -10,6 +10,10 @@ from streaming import names, schemas
 RAW_BYTES: Final = 8192
 """How much of a rejected line is kept."""
 
+VERDICT: Final = ("reason", "raw", "topic", "line_bytes")
+"""What both parsers add to the columns of their table: why a line is rejected, null for one that
+is accepted, its start, where it came from, and its length without the line feed."""
+
 _INVISIBLE: Final = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 """C0, C1, line separators and bidirectional controls: what can forge a terminal or a page."""
 
@@ -33,8 +37,9 @@ def unchecked_text_of(value: Column) -> Column:
 
 
 def raw_of(value: Column) -> Column:
-    """Return the first `RAW_BYTES` of a record as valid UTF-8."""
-    return F.make_valid_utf8(F.substring(value, 1, RAW_BYTES).cast("string"))
+    """Return the first `RAW_BYTES` of a record that has a reason, as valid UTF-8, or null."""
+    start = F.make_valid_utf8(F.substring(value, 1, RAW_BYTES).cast("string"))
+    return F.when(F.col("reason").isNotNull(), start)
 
 
 def clean(column: Column, length: int) -> Column:

@@ -43,17 +43,20 @@ class Run:
         return self.size != self.end - self.start or self.last_end != self.end
 
 
-def runs(records: DataFrame) -> list[Run]:
-    """Summarise a bounded batch of `schemas.RECORD` by file; lines without offset are left out."""
-    line_end = F.col("byte_offset") + F.length("value") + 1
+def runs(parsed: DataFrame) -> list[Run]:
+    """Summarise a bounded batch of parsed lines by file; lines without offset are left out.
+
+    Needs server_address, log_file, byte_offset, line_bytes and kafka_offset.
+    """
+    line_end = F.col("byte_offset") + F.col("line_bytes") + 1
     rows = (
-        records.where(F.col("byte_offset").isNotNull())
+        parsed.where(F.col("byte_offset").isNotNull())
         .groupBy(*FILE)
         .agg(
             F.min("byte_offset").alias("start"),
             F.max(line_end).alias("end"),
             F.max_by(line_end, "kafka_offset").alias("last_end"),
-            F.sum(F.length("value") + 1).alias("size"),
+            F.sum(F.col("line_bytes") + 1).alias("size"),
         )
         .collect()
     )

@@ -37,6 +37,7 @@ def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
         names.TOPIC_ERRORS,
         names.ERROR_LOGS,
         lambda batch: parse(stitch(batch)),
+        by_batch=True,
     )
 
 

@@ -16,7 +16,7 @@ from pyspark.sql import types as T
 
 from streaming import names, schemas
 from streaming.access_lines import NARROW, parse_access
-from streaming.lines import RAW_BYTES, accepted, rejected
+from streaming.lines import RAW_BYTES, VERDICT, accepted, rejected
 from tests.streaming.access_cases import FORMATS, HOSTILE, NOW, nginx, text
 
 pytestmark = pytest.mark.unit
@@ -55,7 +55,7 @@ def test_line(parsed: dict[str, Row], name: str, expected: dict[str, Any] | str)
 
 def test_columns_are_the_contract(spark: SparkSession) -> None:
     parsed = parse_access(frame(spark, [nginx(), b"{"]), history_days=30)
-    assert parsed.drop("reason", "raw", "topic").schema == schemas.ACCESS_LOGS
+    assert parsed.drop(*VERDICT).schema == schemas.ACCESS_LOGS
     assert accepted(parsed).schema == schemas.ACCESS_LOGS
     assert rejected(parsed).schema == schemas.REJECTED_LINES
 

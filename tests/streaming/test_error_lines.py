@@ -188,7 +188,8 @@ def test_records(rows: dict[str, list[Row]], name: str) -> None:
         (record.reason, record.client) for record in wanted
     ]
     for row, record in zip(rows[name], wanted, strict=True):
-        assert len(row["raw"].encode()) <= 8192 * 3
+        assert (row["raw"] is None) == (record.reason is None)
+        assert len((row["raw"] or "").encode()) <= 8192 * 3
         assert record.message is None or row["message"].startswith(record.message)
 
 
