@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 from rich.console import Console
@@ -67,14 +67,18 @@ def lines(count: int, server: str, seed: int) -> Iterator[bytes]:
 KEYS = list(json.loads(next(lines(1, "web1", 0))))
 
 
+def as_strings(messages: DataFrame) -> DataFrame:
+    """Kafka's columns → one text per key, by Spark's own parser."""
+    schema = T.StructType([T.StructField(key, T.StringType()) for key in KEYS])
+    return messages.select(F.from_json(F.col("value").cast("string"), schema).alias("line")).select(
+        "line.*"
+    )
+
+
 def plain(spark: SparkSession, settings: Settings) -> float:
     """Seconds that Kafka → from_json → noop takes for the topic."""
-    schema = T.StructType([T.StructField(key, T.StringType()) for key in KEYS])
-    parsed = read_topic(spark, settings, names.TOPIC_ACCESS).select(
-        F.from_json(F.col("value").cast("string"), schema).alias("line")
-    )
     query = (
-        parsed.select("line.*")
+        as_strings(read_topic(spark, settings, names.TOPIC_ACCESS))
         .writeStream.format("noop")
         .option("checkpointLocation", settings.checkpoint("bench", f"plain-{time.time_ns()}"))
         .trigger(availableNow=True)
