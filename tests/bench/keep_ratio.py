@@ -33,17 +33,18 @@ from tests.bench.services import running
 LINES = 1_199_994
 """Forty minutes at 500 lines/s, in six whole batches of three servers: one line more would wait for
 the lake's next trigger."""
+SECONDS = 2400
 ROUNDS = 3
 
 
 def lines(count: int, server: str, seed: int) -> Iterator[bytes]:
-    """Access lines of one server, of the size that nginx writes."""
+    """Access lines of one server over `SECONDS`, of the size that nginx writes."""
     rng = random.Random(seed)
     now = time.time()
     for i in range(count):
         yield json.dumps(
             {
-                "msec": round(now - 60 + 60 * i / count, 3),
+                "msec": round(now - SECONDS + SECONDS * i / count, 3),
                 "request_id": uuid.UUID(int=rng.getrandbits(128)).hex,
                 "hostname": server,
                 "remote_addr": f"127.{rng.randrange(8)}.{rng.randrange(250)}.{i % 250}",
@@ -150,34 +151,36 @@ def _fill(settings: Settings) -> None:
     """Send the lines as Flume does, but by Spark: seconds instead of kafka-python's minutes."""
     spark = spark_session(settings, "bench-fill")
     share = LINES // len(settings.servers)
-    for number, server in enumerate(settings.servers):
-        path = settings.home / f"{server}.txt"
-        offset = 0
-        with path.open("wb") as file:
-            for line in lines(share, server, number):
-                file.write(b"%d\t%s\n" % (offset, line))
-                offset += len(line) + 1
-        # One task, as one agent: a server's lines stay in order.
-        sent = spark.read.csv(str(path), "offset STRING, value STRING", sep="\t", quote="")
-        headers = {"server": F.lit(server), "file": F.lit("access.log"), "byteoffset": "offset"}
-        (
-            sent.coalesce(1)
-            .select(
-                F.lit(server).alias("key"),
-                "value",
-                F.array(
-                    *(
-                        F.struct(F.lit(name).alias("key"), F.encode(text, "UTF-8").alias("value"))
-                        for name, text in headers.items()
-                    )
-                ).alias("headers"),
-            )
-            .write.format("kafka")
-            .option("kafka.bootstrap.servers", settings.kafka)
-            .option("topic", names.TOPIC_ACCESS)
-            .option("includeHeaders", "true")
-            .save()
+    path = settings.home / "lines.txt"
+    ends = dict.fromkeys(settings.servers, 0)
+    sources = [lines(share, server, number) for number, server in enumerate(ends)]
+    with path.open("wb") as file:
+        # All servers at once, as they send: the watermark follows the one that is ahead.
+        for among in zip(*sources, strict=True):
+            for server, line in zip(ends, among, strict=True):
+                file.write(b"%s\t%d\t%s\n" % (server.encode(), ends[server], line))
+                ends[server] += len(line) + 1
+    # One task: lines stay in order.
+    sent = spark.read.csv(str(path), "key STRING, offset STRING, value STRING", sep="\t", quote="")
+    headers = {"server": "key", "file": F.lit("access.log"), "byteoffset": "offset"}
+    (
+        sent.coalesce(1)
+        .select(
+            "key",
+            "value",
+            F.array(
+                *(
+                    F.struct(F.lit(name).alias("key"), F.encode(text, "UTF-8").alias("value"))
+                    for name, text in headers.items()
+                )
+            ).alias("headers"),
         )
+        .write.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka)
+        .option("topic", names.TOPIC_ACCESS)
+        .option("includeHeaders", "true")
+        .save()
+    )
     spark.stop()
 
 
