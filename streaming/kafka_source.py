@@ -1,10 +1,20 @@
 """Kafka records as the parsers take them."""
 
+from typing import Final
+
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming import schemas
 from streaming.settings import Settings
+
+READING: Final = {
+    # 500, the default, is a few milliseconds of a full topic: a sixth of the time to read it.
+    "kafka.max.poll.records": "5000",
+    # A server's lines are one partition: split, or one busy server has one core to itself. Each
+    # task has its own consumer and writes its own files, so not into too many.
+    "maxRecordsPerPartition": "50000",
+}
 
 
 def read_topic(
@@ -29,13 +39,9 @@ def read_topic(
         .option("subscribe", topic)
         .option("startingOffsets", "earliest")
         .option("includeHeaders", str(headers).lower())
-        # 500, the default, is a few milliseconds of a full topic: a sixth of the time to read it.
-        .option("kafka.max.poll.records", "5000")
+        .options(**READING)
         .option("failOnDataLoss", "true")
         .option("maxOffsetsPerTrigger", str(settings.max_rows_per_batch))
-        # A server's lines are one partition: split, or one busy server has one core to itself. Each
-        # task has its own consumer and writes its own files, so not into too many.
-        .option("maxRecordsPerPartition", "50000")
     )
     if every_seconds is not None:
         delay = f"{round(every_seconds * 1000)}ms"

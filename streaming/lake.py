@@ -1,7 +1,8 @@
 """Micro-batches of raw lines → Delta, every line exactly once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
@@ -68,8 +69,7 @@ class LakeWriter:
     ) -> None:
         """Take the target table and what is still to be done with each batch.
 
-        Its rows then have the table's columns and, as `parse_access` describes them, reason, raw,
-        topic and line_bytes.
+        Its rows then have the table's columns and `lines.VERDICT`.
         """
         self._spark = spark
         self._settings = settings
@@ -98,20 +98,16 @@ class LakeWriter:
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Append one micro-batch."""
         parsed = batch if self._parse is None else self._parse(batch)
-        # Not persisted: rows are kept as they are, and a cache would turn them into columns.
-        kept = parsed.localCheckpoint(eager=False, storageLevel=KEEP)
-        try:
-            found = runs(kept)
+        with kept(parsed) as rows:
+            found = runs(rows)
             suspects = self._positions.suspects(found)
             if suspects:
-                replayed = self._append_new(kept, suspects, batch_id)
+                replayed = self._append_new(rows, suspects, batch_id)
             else:
                 replayed = set()
-                self._append(kept, batch_id)
+                self._append(rows, batch_id)
             self._positions.advance(found, replayed)
             self._first = False
-        finally:
-            _release(kept)
 
     def _append(self, parsed: DataFrame, batch_id: int) -> None:
         delay = delay_micros(F.col("event_time"))
@@ -211,10 +207,16 @@ class LakeWriter:
         )
 
 
-def _release(checkpointed: DataFrame) -> None:
-    """Free what `localCheckpoint` keeps; Spark itself does so when the JVM next collects."""
-    plan: Any = checkpointed._jdf.queryExecution().logical()
-    plan.rdd().unpersist(False)
+@contextmanager
+def kept(rows: DataFrame) -> Iterator[DataFrame]:
+    """Keep rows for several jobs, as they are; a cache would turn them into columns first."""
+    checkpointed = rows.localCheckpoint(eager=False, storageLevel=KEEP)
+    try:
+        yield checkpointed
+    finally:
+        # Spark itself frees them only when the JVM next collects.
+        plan: Any = checkpointed._jdf.queryExecution().logical()
+        plan.rdd().unpersist(False)
 
 
 def _of_files(files: list[File]) -> Column:

@@ -31,9 +31,9 @@ from streaming.stream_access import build
 from tests.bench.services import running
 
 LINES = 1_199_994
-"""Forty minutes at 500 lines/s, in six whole batches of three servers: one line more would wait for
-the lake's next trigger."""
+"""Six whole batches of three servers: one line more would wait for the lake's next trigger."""
 SECONDS = 2400
+"""The time that the lines span: 500 lines/s."""
 ROUNDS = 3
 
 

@@ -16,8 +16,8 @@ from rich.table import Table
 from batch.offsets import Ranges, ranges
 from streaming import metrics, names, tables
 from streaming.access_lines import parse_access
-from streaming.kafka_source import records
-from streaming.lake import KEEP
+from streaming.kafka_source import READING, records
+from streaming.lake import kept
 from streaming.lines import accepted
 from streaming.replays import runs
 from streaming.session import spark_session, tune
@@ -42,12 +42,11 @@ class Topic:
         """Kafka's columns."""
         options = {
             "kafka.bootstrap.servers": self._settings.kafka,
-            "kafka.max.poll.records": "5000",
+            **READING,
             "assign": json.dumps({names.TOPIC_ACCESS: [int(p) for p in self._ends]}),
             "startingOffsets": json.dumps({names.TOPIC_ACCESS: self._starts}),
             "endingOffsets": json.dumps({names.TOPIC_ACCESS: self._ends}),
             "includeHeaders": str(headers).lower(),
-            "maxRecordsPerPartition": "50000",
         }
         return self._spark.read.format("kafka").options(**options).load()
 
@@ -66,9 +65,9 @@ class Topic:
 
     def append_once(self) -> None:
         """Do what `LakeWriter` does of a batch: keep it, look for repeats, append it."""
-        kept = self.parsed().localCheckpoint(eager=False, storageLevel=KEEP)
-        runs(kept)
-        self.append(kept)
+        with kept(self.parsed()) as rows:
+            runs(rows)
+            self.append(rows)
 
 
 def _drop(rows: DataFrame) -> None:

@@ -3,6 +3,8 @@
 import pytest
 from pyspark.sql import SparkSession
 
+from streaming import schemas
+from streaming.access_lines import parse_access
 from streaming.replays import Positions, Run, runs
 
 pytestmark = pytest.mark.unit
@@ -87,11 +89,15 @@ def test_a_second_rotation_forgets_the_first_file() -> None:
 
 
 def test_runs_summarises_a_batch_by_file(spark: SparkSession) -> None:
-    places = [(0, 3, 7), (4, 2, 8), (None, 9, 9)]
-    frame = spark.createDataFrame(
-        [(*FILE, *place) for place in places],
-        "server_address STRING, log_file STRING, "
-        "byte_offset BIGINT, line_bytes INT, kafka_offset BIGINT",
+    def record(line: bytes, offset: int | None, kafka_offset: int) -> tuple[object, ...]:
+        return (line, "web-logs", 0, kafka_offset, None, *FILE, offset)
+
+    frame = parse_access(
+        spark.createDataFrame(
+            [record(b"abc", 0, 7), record(b"\xc3\xa9", 4, 8), record(b"no offset", None, 9)],
+            schemas.RECORD,
+        ),
+        history_days=None,
     )
     assert runs(frame) == [Run(FILE, start=0, end=7, last_end=7, size=7)]
     assert not runs(frame)[0].repeats
