@@ -72,18 +72,20 @@ class World:
         frame.write.format("delta").mode("append").save(path)
         return frame.select("event_time", "ingested_at")
 
-    def lake_lags(self, rows: int) -> None:
-        """Say what the stream would of its lake query."""
+    def lake_lags(self, rows: int | None) -> None:
+        """Say what the stream would of its lake query; None before its first batch."""
         moment = datetime.fromtimestamp(self.now, UTC)
-        lake = QueryProgress(
-            batch_id=1,
-            committed_at=moment,
-            input_rows=1,
-            input_rows_per_s=1.0,
-            lag_rows=rows,
-            batch_seconds=1.0,
-            trigger_seconds=10.0,
-        )
+        queries = {}
+        if rows is not None:
+            queries["lake"] = QueryProgress(
+                batch_id=1,
+                committed_at=moment,
+                input_rows=1,
+                input_rows_per_s=1.0,
+                lag_rows=rows,
+                batch_seconds=1.0,
+                trigger_seconds=10.0,
+            )
         write_progress(
             self.settings,
             StreamProgress(
@@ -91,7 +93,7 @@ class World:
                 pid=1,
                 started_at=moment,
                 heartbeat_at=moment,
-                queries={"lake": lake},
+                queries=queries,
             ),
         )
 
@@ -146,11 +148,18 @@ def test_an_incident_that_goes_on_stays_one_row(world: World) -> None:
     assert all(line.endswith(".php 404") for line in samples)
 
 
+@pytest.mark.parametrize(
+    "lag",
+    [
+        pytest.param(Settings().max_rows_per_batch, id="a batch behind"),
+        pytest.param(None, id="before its first batch"),
+    ],
+)
 def test_while_the_lake_is_far_behind_windows_are_judged_less_often_and_none_is_left_out(
-    world: World,
+    world: World, lag: int | None
 ) -> None:
     found = world.table(names.INCIDENTS).where(F.col("server_address") == "web1")
-    world.lake_lags(world.settings.max_rows_per_batch)
+    world.lake_lags(lag)
     world.now += BEHIND_SECONDS - 10
     world.detection(world.lines(f"/early{i}.php" for i in range(12)), 0)
     assert found.isEmpty()

@@ -193,6 +193,12 @@ def test_records(rows: dict[str, list[Row]], name: str) -> None:
         assert record.message is None or row["message"].startswith(record.message)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_records_are_as_long_as_their_lines(rows: dict[str, list[Row]], name: str) -> None:
+    sent = [line.encode() if isinstance(line, str) else line for line in CASES[name][0]]
+    assert sum(row["line_bytes"] + 1 for row in rows[name]) == sum(len(line) + 1 for line in sent)
+
+
 def test_every_field_of_a_full_line(spark: SparkSession) -> None:
     line = (
         "2026/11/23 11:00:00 [error] 12#34: *7 connect() failed (111: Connection refused) while "
