@@ -75,7 +75,7 @@ def _recompute(spark: SparkSession, settings: Settings, source: Source, starts: 
     for day, group in groupby(starts, key=lambda s: store.utc_date(s)):
         windows = list(group)
         if len(windows) < WHOLE_DAY:
-            LakePanes(spark, settings, source).save(windows)
+            LakePanes(spark, settings, source).remake(windows)
         else:
             _recompute_day(spark, settings, source, day)
         log.info("%s: %d windows of %s", source.panes, len(windows), day)

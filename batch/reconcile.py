@@ -101,7 +101,7 @@ def reconcile(spark: SparkSession, settings: Settings) -> Outcome:
         now = windows.utc_now()
         repair = Repair(spark, settings, target, outcome)
         oldest = windows.oldest(now)
-        since = _settled_before(spark, settings, target)
+        since = windows.reconciled_until(spark, settings, target)
         if since is None:
             since = windows.first_start(spark, settings, target.table, oldest)
         if since is None:
@@ -163,15 +163,6 @@ def _repair_late(repair: Repair, since: int, oldest: int) -> None:
         .start()
     )
     query.awaitTermination()
-
-
-def _settled_before(spark: SparkSession, settings: Settings, target: Target) -> int | None:
-    state = tables.read_table(spark, settings, names.RECONCILIATIONS)
-    newest = state.where(F.col("measurement") == target.measurement).agg(
-        F.unix_seconds(F.max("settled_until")).alias("until")
-    )
-    until: int | None = newest.collect()[0]["until"]
-    return until
 
 
 def _settle(

@@ -71,7 +71,8 @@ def verify(
 
     Raises `ConnectionError` when Kafka or InfluxDB does not answer.
     """
-    for table in (names.REJECTED_LINES, *(topic.table for topic in offsets.TOPICS)):
+    own = (names.REJECTED_LINES, names.RECONCILIATIONS)
+    for table in (*own, *(topic.table for topic in offsets.TOPICS)):
         tables.ensure_table(spark, settings, table)
     topics, duplicates = {}, {}
     for topic in offsets.TOPICS:
@@ -81,7 +82,7 @@ def verify(
     compared, differences = {}, {}
     with Points(settings) as points:
         for target in windows.TARGETS:
-            starts = _final_windows(settings, target.stream, start, stop, sample)
+            starts = _final_windows(spark, settings, target, start, stop, sample)
             compared[target.measurement] = len(starts)
             differences[target.measurement] = _differences(spark, settings, target, starts, points)
     return Verification(start, stop, topics, duplicates, compared, differences)
@@ -104,12 +105,20 @@ def _duplicates(
 
 
 def _final_windows(
-    settings: Settings, stream: str, start: datetime, stop: datetime, sample: int
+    spark: SparkSession,
+    settings: Settings,
+    target: windows.Target,
+    start: datetime,
+    stop: datetime,
+    sample: int,
 ) -> list[int]:
     now = windows.utc_now()
-    settled = windows.settled_until(settings, stream, now)
+    settled = windows.settled_until(settings, target.stream, now)
     if settled is None:
         return []
+    # The points of a backlog are made by reconcile, some minutes after the lake has its lines.
+    reconciled = windows.reconciled_until(spark, settings, target)
+    settled = settled if reconciled is None else min(settled, reconciled)
     first = max(windows.aligned(start.timestamp()), windows.oldest(now))
     every = windows.between(first, min(int(stop.timestamp()), settled))
     step = -(-len(every) // sample) or 1

@@ -53,17 +53,28 @@ def oldest(now: datetime) -> int:
 def settled_until(settings: Settings, stream: str, now: datetime) -> int | None:
     """Start of the first window that may still change by lines that arrive in time.
 
-    None while the stream has a backlog: the lake lacks lines that the live metrics may have.
+    None while the stream has a backlog, or may have one before its first batch: the lake lacks
+    lines that the live metrics may have.
     """
     progress = read_progress(settings, stream)
-    lake = progress.queries.get("lake") if progress else None
     asked = now.timestamp()
-    if progress and lake:
-        if lake.lag_rows and progress.age_s(now) < FRESH_SECONDS:
+    if progress:
+        lake = progress.queries.get("lake")
+        if (lake is None or lake.lag_rows) and progress.age_s(now) < FRESH_SECONDS:
             return None
         # A stopped stream has read nothing since; a running one looked within its last batches.
         asked = min(asked, progress.heartbeat_at.timestamp() - LOOK_SECONDS)
     return aligned(asked - names.WATERMARK_SECONDS)
+
+
+def reconciled_until(spark: SparkSession, settings: Settings, target: Target) -> int | None:
+    """Start of the first window that reconcile has not looked at yet, None before its first run."""
+    state = tables.read_table(spark, settings, names.RECONCILIATIONS)
+    newest = state.where(F.col("measurement") == target.measurement).agg(
+        F.unix_seconds(F.max("settled_until")).alias("until")
+    )
+    until: int | None = newest.collect()[0]["until"]
+    return until
 
 
 def chunks(starts: Iterable[int]) -> Iterator[list[int]]:

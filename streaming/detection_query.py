@@ -14,7 +14,7 @@ from streaming.detection import points, store
 from streaming.detection.collect import compact, error_pane_of, pane_of
 from streaming.detection.errors import ErrorPane, judge_errors
 from streaming.detection.judge import GONE, judge
-from streaming.detection.lake_panes import ERRORS, TRAFFIC, LakePanes, Source
+from streaming.detection.lake_panes import ERRORS, TRAFFIC, LakePanes, Source, Unsaved
 from streaming.detection.live import KEEP, Change, Memory
 from streaming.detection.pane import Judgement, Pane
 from streaming.evidence import with_samples
@@ -32,9 +32,12 @@ SAVE_SECONDS: Final = 60
 """How often panes are written: a window changes with every batch until it is over, and a write
 costs more than its judgement."""
 
-BEHIND_SECONDS: Final = 30
-"""How often windows are judged while the lake is far behind: they still fill, and the cores that
-judge them again and again are those that would fill them."""
+BEHIND_SECONDS: Final = 120
+"""How often windows are judged while the lake is far behind. What happens now is at the end of the
+backlog: the cores that judge what is past are those that would get there."""
+
+WINDOWS_AT_ONCE: Final = 30
+"""How many windows are made by one job: after an outage there are hundreds."""
 
 TRAFFIC_KINDS: Final = (
     "ip_spike",
@@ -105,7 +108,7 @@ class _Detection:
         self._memory: Memory[Any] | None = None
         self._waiting: set[int] = set()
         self._judged_at = self._clock()
-        self._unsaved: set[int] = set()
+        self._unsaved = Unsaved()
         self._saved_at = self._clock()
 
     def __call__(self, batch: DataFrame, _batch_id: int) -> None:
@@ -119,10 +122,12 @@ class _Detection:
             self._memory = self._remembered()
             self._waiting.update(self._panes.unsaved())
         starts = sorted(self._waiting)
-        if starts:
-            self._memory.replace(starts, self._recompute(starts))
-            self._unsaved.update(starts)
-            self._waiting.clear()
+        for at in range(0, len(starts), WINDOWS_AT_ONCE):
+            some = starts[at : at + WINDOWS_AT_ONCE]
+            panes = self._panes.made(some)
+            self._memory.replace(some, self._take(panes))
+            self._unsaved.add(some, panes)
+        self._waiting.clear()
         self._judged_at = self._clock()
         self._save()
         limits = self._limits.get()
@@ -131,8 +136,8 @@ class _Detection:
         self._store(change)
         self._publish(change, limits)
 
-    def _recompute(self, starts: list[int]) -> Iterable[Any]:
-        return self._fetch(self._panes.made(starts))
+    def _take(self, panes: DataFrame) -> Iterable[Any]:
+        return self._fetch(panes)
 
     def _fetch(self, panes: DataFrame) -> Iterable[Any]:
         raise NotImplementedError
@@ -166,8 +171,9 @@ class _Detection:
 
     def _save(self) -> None:
         """Write panes to the table: the memory is ahead of it by up to `SAVE_SECONDS`."""
-        if self._unsaved and self._clock() - self._saved_at >= SAVE_SECONDS:
-            self._panes.save(sorted(self._unsaved))
+        starts = self._unsaved.starts()
+        if starts and self._clock() - self._saved_at >= SAVE_SECONDS:
+            self._panes.save(starts, self._unsaved.panes())
             self._unsaved.clear()
             self._saved_at = self._clock()
 
@@ -221,8 +227,8 @@ class TrafficDetection(_Detection):
     stream = names.STREAM_ACCESS
     source, kinds = TRAFFIC, TRAFFIC_KINDS
 
-    def _recompute(self, starts: list[int]) -> list[Pane]:
-        rows = compact(self._panes.made(starts), F.col("routes").alias("all_routes")).collect()
+    def _take(self, panes: DataFrame) -> list[Pane]:
+        rows = compact(panes, F.col("routes").alias("all_routes")).collect()
         urls = [
             url
             for row in rows

@@ -1,24 +1,20 @@
 """Micro-batches of raw lines → Delta, every line exactly once."""
 
 import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 from pyspark.sql import Column, DataFrame, Observation, SparkSession
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
 from streaming import names, tables
 from streaming.kafka_source import read_topic, records
+from streaming.kept import LEVEL, kept
 from streaming.lines import accepted, delay_micros, rejected
 from streaming.replays import FILE, File, Positions, Run, runs
 from streaming.runner import QuerySpec
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
-
-KEEP = StorageLevel.MEMORY_AND_DISK
 
 POLL_SECONDS = 1.0
 """How often Kafka is asked whether enough waits for a batch."""
@@ -98,7 +94,7 @@ class LakeWriter:
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Append one micro-batch."""
         parsed = batch if self._parse is None else self._parse(batch)
-        with kept(parsed) as rows:
+        with kept(parsed, eager=False) as rows:
             found = runs(rows)
             suspects = self._positions.suspects(found)
             if suspects:
@@ -135,11 +131,11 @@ class LakeWriter:
     def _append_new(self, parsed: DataFrame, suspects: list[Run], batch_id: int) -> set[File]:
         """Append the batch without the lines that the lake holds; return the files that had any."""
         suspect = _of_files([run.file for run in suspects])
-        candidates = parsed.where(suspect).persist(KEEP)
+        candidates = parsed.where(suspect).persist(LEVEL)
         fresh = (
             candidates.dropDuplicates(["event_id"])
             .join(self._held(candidates, suspect), "event_id", "left_anti")
-            .persist(KEEP)
+            .persist(LEVEL)
         )
         try:
             before, after = _lines_by_file(candidates), _lines_by_file(fresh)
@@ -205,18 +201,6 @@ class LakeWriter:
             .option("txnVersion", str(batch_id))
             .save(self._settings.table(table))
         )
-
-
-@contextmanager
-def kept(rows: DataFrame) -> Iterator[DataFrame]:
-    """Keep rows for several jobs, as they are; a cache would turn them into columns first."""
-    checkpointed = rows.localCheckpoint(eager=False, storageLevel=KEEP)
-    try:
-        yield checkpointed
-    finally:
-        # Spark itself frees them only when the JVM next collects.
-        plan: Any = checkpointed._jdf.queryExecution().logical()
-        plan.rdd().unpersist(False)
 
 
 def _of_files(files: list[File]) -> Column:

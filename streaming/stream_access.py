@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from streaming import detection_query, metrics, names, tables
 from streaming.access_lines import parse_access
 from streaming.influx_sink import InfluxSink
-from streaming.kafka_source import read_topic, records
+from streaming.kafka_source import live, read_topic, records
 from streaming.lake import lake_query
 from streaming.runner import QuerySpec, main
 from streaming.settings import Settings
@@ -37,8 +37,8 @@ def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:
     def write(batch: DataFrame, _batch_id: int) -> None:
         sink.write_frame(names.HTTP_TRAFFIC, still_kept(batch), "window_start")
 
-    stream = records(read_topic(spark, settings, names.TOPIC_ACCESS, headers=False))
-    parsed = parse_access(stream, history_days=settings.history_days, detail=False)
+    stream = live(read_topic(spark, settings, names.TOPIC_ACCESS, headers=False))
+    parsed = parse_access(records(stream), history_days=settings.history_days, detail=False)
     # Refused times are left out before the watermark: one line dated 2099 would move it past
     # every genuine one.
     traffic = metrics.http_traffic(
