@@ -20,6 +20,7 @@ from streaming.detection.pane import Judgement, Pane
 from streaming.evidence import with_samples
 from streaming.incidents import Incident
 from streaming.influx_sink import InfluxSink
+from streaming.kafka_source import half_batch
 from streaming.measurements import TOP_URLS
 from streaming.progress import StreamProgress, read_progress
 from streaming.settings import Settings
@@ -183,7 +184,7 @@ class _Detection:
         lake = progress.queries.get("lake")
         # Nothing is known of it before its first batch, which is the largest after an outage: the
         # detector's own start took a core of it for fifteen seconds.
-        return lake is None or lake.lag_rows >= self._settings.max_rows_per_batch
+        return lake is None or lake.lag_rows >= half_batch(self._settings)
 
     def _covered(self, progress: StreamProgress | None) -> float:
         """Epoch second up to which the lake has what Kafka had; the clock where no stream runs.

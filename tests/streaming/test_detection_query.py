@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 
 from streaming import names, schemas, tables
 from streaming.detection_query import BEHIND_SECONDS, SAVE_SECONDS, TrafficDetection
+from streaming.kafka_source import half_batch
 from streaming.panes import traffic_panes
 from streaming.progress import QueryProgress, StreamProgress, write_progress
 from streaming.settings import Settings
@@ -151,7 +152,7 @@ def test_an_incident_that_goes_on_stays_one_row(world: World) -> None:
 @pytest.mark.parametrize(
     "lag",
     [
-        pytest.param(Settings().max_rows_per_batch, id="a batch behind"),
+        pytest.param(half_batch(Settings()), id="half a batch behind"),
         pytest.param(None, id="before its first batch"),
     ],
 )
@@ -168,8 +169,8 @@ def test_while_the_lake_is_far_behind_windows_are_judged_less_often_and_none_is_
     assert [row["kind"] for row in found.collect()] == ["path_scan"]
 
 
-def test_a_lake_that_lags_by_less_than_a_batch_delays_no_verdict(world: World) -> None:
-    world.lake_lags(world.settings.max_rows_per_batch - 1)
+def test_a_lake_that_lags_by_less_than_half_a_batch_delays_no_verdict(world: World) -> None:
+    world.lake_lags(half_batch(world.settings) - 1)
     world.detection(world.lines(f"/{i}.php" for i in range(12)), 0)
     assert not world.table(names.INCIDENTS).isEmpty()
 
