@@ -23,19 +23,16 @@ def read_topic(
     topic: str,
     *,
     headers: bool = True,
-    rows: int | None = None,
     every_seconds: float | None = None,
 ) -> DataFrame:
     """Stream one topic from its earliest retained record.
 
-    A batch has at most `rows`, by default the setting's. It is taken every `every_seconds`, and at
-    once when `half_batch` waits: with a trigger of ten seconds alone, a backlog would be read no
-    faster than one batch in ten seconds.
+    A batch is taken every `every_seconds`, and at once when `half_batch` waits: with a trigger of
+    ten seconds alone, a backlog would be read no faster than one batch in ten seconds.
     Without `headers`, which cost a third of the reading, nothing is known of a line's file.
 
     Fails the query, rather than skip, when Kafka no longer holds an offset that was not yet read.
     """
-    most = rows or settings.max_rows_per_batch
     source = (
         spark.readStream.format("kafka")
         .option("kafka.bootstrap.servers", settings.kafka)
@@ -44,7 +41,7 @@ def read_topic(
         .option("includeHeaders", str(headers).lower())
         .options(**READING)
         .option("failOnDataLoss", "true")
-        .option("maxOffsetsPerTrigger", str(most))
+        .option("maxOffsetsPerTrigger", str(settings.max_rows_per_batch))
     )
     if every_seconds is not None:
         delay = f"{round(every_seconds * 1000)}ms"

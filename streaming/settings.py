@@ -85,7 +85,7 @@ class Settings(BaseSettings):
         10.0, gt=0, description="How often new lines in the lake are judged."
     )
     max_rows_per_batch: int = Field(
-        200_000, ge=1000, description="Most Kafka records that one micro-batch takes."
+        600_000, ge=1000, description="Most Kafka records that one micro-batch takes."
     )
     history_days: int = Field(
         30, ge=1, description="Older event times are refused, and older days leave the lake."

@@ -37,10 +37,7 @@ def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:
     def write(batch: DataFrame, _batch_id: int) -> None:
         sink.write_frame(names.HTTP_TRAFFIC, still_kept(batch), "window_start")
 
-    # A backlog is left out, not parsed, in fewer batches than the lake needs for it.
-    most = 3 * settings.max_rows_per_batch
-    messages = read_topic(spark, settings, names.TOPIC_ACCESS, headers=False, rows=most)
-    stream = live(messages)
+    stream = live(read_topic(spark, settings, names.TOPIC_ACCESS, headers=False))
     parsed = parse_access(records(stream), history_days=settings.history_days, detail=False)
     # Refused times are left out before the watermark: one line dated 2099 would move it past
     # every genuine one.

@@ -2,7 +2,9 @@
 
 Both sides drain the same topic in turn, A B A B …, each in a fresh JVM with the same heap:
 A reads Kafka, casts, parses JSON into strings and drops the rows; B is the whole application,
-with its own triggers and its detector. The time is that of the batches, without the start of Spark.
+with its own triggers and its detector, until the lake has every line and live metrics are at its
+end. The detector then judges what the drain brought, and `reconcile` makes its points. The time is
+that of the batches, without the start of Spark.
 """
 
 import json
@@ -31,7 +33,7 @@ from streaming.stream_access import build
 from tests.bench.services import running
 
 LINES = 1_199_994
-"""Six whole batches of three servers: one line more would wait for the lake's next trigger."""
+"""Two whole batches of three servers: one line more would wait for the lake's next trigger."""
 SECONDS = 2400
 """The time that the lines span: 500 lines/s."""
 ROUNDS = 3
@@ -90,7 +92,7 @@ def plain(spark: SparkSession, settings: Settings) -> float:
 
 
 def full(spark: SparkSession, settings: Settings) -> float:
-    """Seconds from the start of the application until lake and metrics have the whole topic."""
+    """Seconds from the start of the application until lake and metrics are at the end."""
     fresh = settings.with_changes(home=settings.home / f"full-{time.time_ns()}")
     secrets = fresh.home / "secrets"
     secrets.parent.mkdir()
