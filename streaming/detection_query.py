@@ -40,6 +40,10 @@ backlog: the cores that judge what is past are those that would get there."""
 WINDOWS_AT_ONCE: Final = 30
 """How many windows are made by one job: after an outage there are hundreds."""
 
+MAKING_SECONDS: Final = 60
+"""For so long one batch makes windows, oldest first; the next one goes on. A batch of
+`runner.HANG_SECONDS` would be taken for a hang."""
+
 TRAFFIC_KINDS: Final = (
     "ip_spike",
     "server_flood",
@@ -122,20 +126,26 @@ class _Detection:
         if self._memory is None:
             self._memory = self._remembered()
             self._waiting.update(self._panes.unsaved())
-        starts = sorted(self._waiting)
-        for at in range(0, len(starts), WINDOWS_AT_ONCE):
-            some = starts[at : at + WINDOWS_AT_ONCE]
-            panes = self._panes.made(some)
-            self._memory.replace(some, self._take(panes))
-            self._unsaved.add(some, panes)
-        self._waiting.clear()
+        starts = self._make_waiting(self._memory)
         self._judged_at = self._clock()
         self._save()
         limits = self._limits.get()
-        until = self._until(self._memory, covered)
+        # A window that still waits to be made would look like silence.
+        until = self._until(self._memory, 0.0 if self._waiting else covered)
         change = self._memory.judge(starts, until, partial(self._judge, limits))
         self._store(change)
         self._publish(change, limits)
+
+    def _make_waiting(self, memory: Memory[Any]) -> list[int]:
+        began, made = self._clock(), list[int]()
+        while self._waiting and self._clock() - began < MAKING_SECONDS:
+            starts = sorted(self._waiting)[:WINDOWS_AT_ONCE]
+            panes = self._panes.made(starts)
+            memory.replace(starts, self._take(panes))
+            self._unsaved.add(starts, panes)
+            self._waiting.difference_update(starts)
+            made += starts
+        return made
 
     def _take(self, panes: DataFrame) -> Iterable[Any]:
         return self._fetch(panes)

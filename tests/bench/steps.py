@@ -17,7 +17,7 @@ from batch.offsets import Ranges, ranges
 from streaming import metrics, names, tables
 from streaming.access_lines import parse_access
 from streaming.kafka_source import READING, records
-from streaming.lake import kept
+from streaming.kept import kept
 from streaming.lines import accepted
 from streaming.replays import runs
 from streaming.session import spark_session, tune
@@ -65,7 +65,7 @@ class Topic:
 
     def append_once(self) -> None:
         """Do what `LakeWriter` does of a batch: keep it, look for repeats, append it."""
-        with kept(self.parsed()) as rows:
+        with kept(self.parsed(), eager=False) as rows:
             runs(rows)
             self.append(rows)
 

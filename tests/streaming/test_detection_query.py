@@ -1,5 +1,6 @@
 """The live detector's tables: panes saved once a minute, and none lost with the process."""
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -10,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from streaming import names, schemas, tables
+from streaming import detection_query, names, schemas, tables
 from streaming.detection_query import BEHIND_SECONDS, SAVE_SECONDS, TrafficDetection
 from streaming.kafka_source import half_batch
 from streaming.panes import traffic_panes
@@ -173,6 +174,30 @@ def test_a_lake_that_lags_by_less_than_half_a_batch_delays_no_verdict(world: Wor
     world.lake_lags(half_batch(world.settings) - 1)
     world.detection(world.lines(f"/{i}.php" for i in range(12)), 0)
     assert not world.table(names.INCIDENTS).isEmpty()
+
+
+def test_windows_that_take_too_long_for_one_batch_are_made_by_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detection_query, "WINDOWS_AT_ONCE", 1)
+    monkeypatch.setattr(detection_query, "MAKING_SECONDS", 3)
+    touched = world.lines(["/"])
+    for _ in range(3):
+        world.now += 10
+        touched = touched.union(world.lines(["/"]))
+
+    def made() -> int:
+        seconds = {row["window_start"] for name, row in world.points if name == names.HTTP_TOP_URLS}
+        return len(seconds)
+
+    ticks = itertools.count(world.now)
+    world.detection = TrafficDetection(
+        world.spark, world.settings, world.points, lambda: next(ticks)
+    )
+    world.detection(touched, 0)
+    assert 0 < made() < 4
+    world.detection(touched.limit(0), 1)
+    assert made() == 4
 
 
 def _lose_the_table(table: Path) -> None:
