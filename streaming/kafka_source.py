@@ -13,7 +13,7 @@ READING: Final = {
     "kafka.max.poll.records": "5000",
     # A server's lines are one partition: split, or one busy server has one core to itself. Each
     # task has its own consumer and writes its own files, so not into too many.
-    "maxRecordsPerPartition": "50000",
+    "maxRecordsPerPartition": "100000",
 }
 
 
@@ -24,8 +24,9 @@ def read_topic(
     *,
     headers: bool = True,
     every_seconds: float | None = None,
+    since: float | None = None,
 ) -> DataFrame:
-    """Stream one topic from its earliest retained record.
+    """Stream one topic from its earliest retained record, or from that of the epoch second `since`.
 
     A batch is taken every `every_seconds`, and at once when `half_batch` waits: with a trigger of
     ten seconds alone, a backlog would be read no faster than one batch in ten seconds.
@@ -43,6 +44,10 @@ def read_topic(
         .option("failOnDataLoss", "true")
         .option("maxOffsetsPerTrigger", str(settings.max_rows_per_batch))
     )
+    if since is not None:
+        source = source.option("startingTimestamp", str(round(since * 1000))).option(
+            "startingOffsetsByTimestampStrategy", "latest"
+        )
     if every_seconds is not None:
         delay = f"{round(every_seconds * 1000)}ms"
         least = str(half_batch(settings))

@@ -3,14 +3,15 @@
 import logging
 from collections.abc import Callable
 
-from pyspark.sql import Column, DataFrame, Observation, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming import names, tables
+from streaming.batches import Summary, summary
 from streaming.kafka_source import read_topic, records
 from streaming.kept import LEVEL, kept
-from streaming.lines import accepted, delay_micros, rejected
-from streaming.replays import FILE, File, Positions, Run, runs
+from streaming.lines import accepted, rejected
+from streaming.replays import FILE, File, Positions, Run
 from streaming.runner import QuerySpec
 from streaming.settings import Settings
 
@@ -72,7 +73,6 @@ class LakeWriter:
         self._table = table
         self._parse = parse
         self._positions = Positions(self._ends_in_lake)
-        self._first = True
         self._input = 0
         self._rejected = 0
         self._duplicates = 0
@@ -95,38 +95,22 @@ class LakeWriter:
         """Append one micro-batch."""
         parsed = batch if self._parse is None else self._parse(batch)
         with kept(parsed, eager=False) as rows:
-            found = runs(rows)
-            suspects = self._positions.suspects(found)
+            found = summary(rows)
+            suspects = self._positions.suspects(found.runs)
             if suspects:
                 replayed = self._append_new(rows, suspects, batch_id)
             else:
                 replayed = set()
-                self._append(rows, batch_id)
-            self._positions.advance(found, replayed)
-            self._first = False
+                self._append(rows, found, batch_id)
+            self._positions.advance(found.runs, replayed)
 
-    def _append(self, parsed: DataFrame, batch_id: int) -> None:
-        delay = delay_micros(F.col("event_time"))
-        counts = (
-            F.count("*").alias("lines"),
-            F.count_if(F.col("reason").isNotNull()).alias("rejected"),
-            F.count_if(delay > names.WATERMARK_SECONDS * 1_000_000).alias("late"),
-        )
-        if self._first and batch_id <= tables.last_batch(
-            self._spark, self._settings, self._table, self._app_id()
-        ):
-            # Delta skips the write of a repeated batch, and then nothing is observed.
-            seen = parsed.agg(*counts).collect()[0].asDict()
-            self._write(accepted(parsed), self._table, batch_id)
-        else:
-            observation = Observation()
-            self._write(accepted(parsed.observe(observation, *counts)), self._table, batch_id)
-            seen = observation.get
-        if seen["rejected"]:
+    def _append(self, parsed: DataFrame, found: Summary, batch_id: int) -> None:
+        self._write(accepted(parsed), self._table, batch_id)
+        if found.rejected:
             self._write(rejected(parsed), names.REJECTED_LINES, batch_id)
-        self._input = seen["lines"]
-        self._rejected += seen["rejected"]
-        self._late += seen["late"]
+        self._input = found.lines
+        self._rejected += found.rejected
+        self._late += found.late
 
     def _append_new(self, parsed: DataFrame, suspects: list[Run], batch_id: int) -> set[File]:
         """Append the batch without the lines that the lake holds; return the files that had any."""
@@ -144,7 +128,8 @@ class LakeWriter:
             if left_out:
                 log.info("%s: left out %d lines that were sent again", self._table, left_out)
             self._duplicates += left_out
-            self._append(parsed.where(~suspect).unionByName(fresh), batch_id)
+            rest = parsed.where(~suspect).unionByName(fresh)
+            self._append(rest, summary(rest), batch_id)
         finally:
             fresh.unpersist()
             candidates.unpersist()
@@ -176,14 +161,18 @@ class LakeWriter:
 
     def _ends_in_lake(self, files: list[File]) -> dict[File, int]:
         """The byte after the last line of each file that the lake has lines of."""
-        ends: dict[File, int] = {}
-        for table in (self._table, names.REJECTED_LINES):
-            rows = tables.read_table(self._spark, self._settings, table).where(_of_files(files))
-            for row in rows.groupBy(*FILE).agg(F.max("byte_offset").alias("last")).collect():
-                if row["last"] is not None:
-                    file = (row["server_address"], row["log_file"])
-                    ends[file] = max(ends.get(file, 0), row["last"] + 1)
-        return ends
+        accepted_lines, refused = (
+            tables.read_table(self._spark, self._settings, table).select(*FILE, "byte_offset")
+            for table in (self._table, names.REJECTED_LINES)
+        )
+        # One job for both: it is the first thing that a backlog waits for.
+        lines = accepted_lines.unionByName(refused).where(_of_files(files))
+        lasts = lines.groupBy(*FILE).agg(F.max("byte_offset").alias("last")).collect()
+        return {
+            (row["server_address"], row["log_file"]): row["last"] + 1
+            for row in lasts
+            if row["last"] is not None
+        }
 
     def _app_id(self) -> str:
         # The query's id is born with its checkpoint: a new checkpoint starts at batch 0 again and

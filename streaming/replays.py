@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
-
 File = tuple[str | None, str | None]
 FILE: Final = ("server_address", "log_file")
 """What a file is known by: a server's name and the path there, and the columns that hold them."""
@@ -41,31 +38,6 @@ class Run:
     def repeats(self) -> bool:
         """Whether bytes occur twice, or the order is not that of one file."""
         return self.size != self.end - self.start or self.last_end != self.end
-
-
-def runs(parsed: DataFrame) -> list[Run]:
-    """Summarise a bounded batch of parsed lines by file; lines without offset are left out.
-
-    Needs server_address, log_file, byte_offset, line_bytes and kafka_offset.
-    """
-    line_end = F.col("byte_offset") + F.col("line_bytes") + 1
-    rows = (
-        parsed.where(F.col("byte_offset").isNotNull())
-        .groupBy(*FILE)
-        .agg(
-            F.min("byte_offset").alias("start"),
-            F.max(line_end).alias("end"),
-            F.max_by(line_end, "kafka_offset").alias("last_end"),
-            F.sum(F.col("line_bytes") + 1).alias("size"),
-        )
-        .collect()
-    )
-    return [_run(row) for row in rows]
-
-
-def _run(row: Row) -> Run:
-    file = (row["server_address"], row["log_file"])
-    return Run(file, row["start"], row["end"], row["last_end"], row["size"])
 
 
 class Positions:

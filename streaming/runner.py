@@ -19,6 +19,7 @@ from pyspark.sql.streaming.query import StreamingQuery
 from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from streaming import disk, names
+from streaming.checkpoints import forget_older
 from streaming.influx_sink import InfluxSink
 from streaming.lock import exclusive
 from streaming.progress import QueryProgress, StreamProgress, progress_path, write_progress
@@ -48,7 +49,8 @@ class QuerySpec:
     """One streaming query: a batch is due every `trigger_seconds`.
 
     The source is asked as often, or every `poll_seconds` where it decides itself when a batch is
-    due. `counts` is passed to `query_progress`.
+    due. `counts` is passed to `query_progress`. After a pause of `forget_seconds` the query starts
+    anew instead of where it was.
     """
 
     name: str
@@ -56,9 +58,12 @@ class QuerySpec:
     trigger_seconds: float
     counts: Callable[[], dict[str, int]] = _no_counts
     poll_seconds: float | None = None
+    forget_seconds: float | None = None
 
     def start(self, spark: SparkSession, checkpoint: str) -> StreamingQuery:
         """Start the query at `checkpoint`, in the scheduler pool of its name."""
+        if self.forget_seconds is not None:
+            forget_older(spark, checkpoint, self.forget_seconds)
         # Pools share the cores fairly; the thread of a query inherits the one set here.
         spark.sparkContext.setLocalProperty("spark.scheduler.pool", self.name)
         milliseconds = round((self.poll_seconds or self.trigger_seconds) * 1000)

@@ -1,6 +1,8 @@
 """`python -m streaming.stream_access`: Kafka `web-logs` → the lake, live metrics, verdicts."""
 
+import time
 from functools import partial
+from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -12,6 +14,11 @@ from streaming.kafka_source import live, read_topic, records
 from streaming.lake import lake_query
 from streaming.runner import QuerySpec, main
 from streaming.settings import Settings
+
+FORGET_SECONDS: Final = 600
+"""After so long a pause live metrics begin with what is live, and do not read what waited: it
+would add to none of the windows that they remember, and `reconcile` makes its points from the
+lake within as long."""
 
 
 def build(spark: SparkSession, settings: Settings) -> list[QuerySpec]:
@@ -37,7 +44,8 @@ def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:
     def write(batch: DataFrame, _batch_id: int) -> None:
         sink.write_frame(names.HTTP_TRAFFIC, still_kept(batch), "window_start")
 
-    stream = live(read_topic(spark, settings, names.TOPIC_ACCESS, headers=False))
+    since = time.time() - names.WATERMARK_SECONDS
+    stream = live(read_topic(spark, settings, names.TOPIC_ACCESS, headers=False, since=since))
     parsed = parse_access(records(stream), history_days=settings.history_days, detail=False)
     # Refused times are left out before the watermark: one line dated 2099 would move it past
     # every genuine one.
@@ -50,6 +58,7 @@ def live_metrics(spark: SparkSession, settings: Settings) -> QuerySpec:
         "metrics",
         traffic.writeStream.outputMode("update").foreachBatch(write),
         settings.metrics_trigger_seconds,
+        forget_seconds=FORGET_SECONDS,
     )
 
 

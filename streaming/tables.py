@@ -115,19 +115,9 @@ def stream_appends(spark: SparkSession, settings: Settings, name: str) -> DataFr
 
 def latest_version(spark: SparkSession, settings: Settings, name: str) -> int:
     """Number of the table's newest commit, -1 when it was never made, without a Spark job."""
-    return int(_snapshot(spark, settings, name).version())
-
-
-def last_batch(spark: SparkSession, settings: Settings, name: str, app_id: str) -> int:
-    """Highest `txnVersion` that the table holds of a `txnAppId`, -1 without any."""
-    found = _snapshot(spark, settings, name).transactions().get(app_id)
-    return int(found.get()) if found.isDefined() else -1
-
-
-def _snapshot(spark: SparkSession, settings: Settings, name: str) -> Any:
     jvm: Any = spark._jvm
     log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
         spark._jsparkSession, settings.table(name)
     )
     none = jvm.scala.Option.empty()
-    return log.update(False, none, none)
+    return int(log.update(False, none, none).version())

@@ -16,10 +16,10 @@ from rich.table import Table
 from batch.offsets import Ranges, ranges
 from streaming import metrics, names, tables
 from streaming.access_lines import parse_access
+from streaming.batches import summary
 from streaming.kafka_source import READING, records
 from streaming.kept import kept
 from streaming.lines import accepted
-from streaming.replays import runs
 from streaming.session import spark_session, tune
 from streaming.settings import Settings
 from tests.bench.keep_ratio import LINES, as_strings, full_topic
@@ -66,7 +66,7 @@ class Topic:
     def append_once(self) -> None:
         """Do what `LakeWriter` does of a batch: keep it, look for repeats, append it."""
         with kept(self.parsed(), eager=False) as rows:
-            runs(rows)
+            summary(rows)
             self.append(rows)
 
 

@@ -5,7 +5,8 @@ from pyspark.sql import SparkSession
 
 from streaming import schemas
 from streaming.access_lines import parse_access
-from streaming.replays import Positions, Run, runs
+from streaming.batches import summary
+from streaming.replays import Positions, Run
 
 pytestmark = pytest.mark.unit
 
@@ -99,5 +100,5 @@ def test_runs_summarises_a_batch_by_file(spark: SparkSession) -> None:
         ),
         history_days=None,
     )
-    assert runs(frame) == [Run(FILE, start=0, end=7, last_end=7, size=7)]
-    assert not runs(frame)[0].repeats
+    assert summary(frame).runs == [Run(FILE, start=0, end=7, last_end=7, size=7)]
+    assert not summary(frame).runs[0].repeats
