@@ -13,6 +13,7 @@ def forget_older(spark: SparkSession, checkpoint: str, seconds: float) -> None:
     """Remove a checkpoint whose last batch was committed more than `seconds` ago.
 
     Moved away first, so that an end in the middle leaves a whole checkpoint or none.
+    Raises `RuntimeError` when it cannot be moved.
     """
     jvm: Any = spark._jvm
     hadoop = jvm.org.apache.hadoop.fs

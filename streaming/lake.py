@@ -98,7 +98,7 @@ class LakeWriter:
             found = summary(rows)
             suspects = self._positions.suspects(found.runs)
             if suspects:
-                replayed = self._append_new(rows, suspects, batch_id)
+                replayed = self._append_new(rows, found, suspects, batch_id)
             else:
                 replayed = set()
                 self._append(rows, found, batch_id)
@@ -112,7 +112,9 @@ class LakeWriter:
         self._rejected += found.rejected
         self._late += found.late
 
-    def _append_new(self, parsed: DataFrame, suspects: list[Run], batch_id: int) -> set[File]:
+    def _append_new(
+        self, parsed: DataFrame, found: Summary, suspects: list[Run], batch_id: int
+    ) -> set[File]:
         """Append the batch without the lines that the lake holds; return the files that had any."""
         suspect = _of_files([run.file for run in suspects])
         candidates = parsed.where(suspect).persist(LEVEL)
@@ -128,8 +130,10 @@ class LakeWriter:
             if left_out:
                 log.info("%s: left out %d lines that were sent again", self._table, left_out)
             self._duplicates += left_out
-            rest = parsed.where(~suspect).unionByName(fresh)
-            self._append(rest, summary(rest), batch_id)
+            if left_out:
+                parsed = parsed.where(~suspect).unionByName(fresh)
+                found = summary(parsed)
+            self._append(parsed, found, batch_id)
         finally:
             fresh.unpersist()
             candidates.unpersist()

@@ -102,3 +102,4 @@ def test_runs_summarises_a_batch_by_file(spark: SparkSession) -> None:
     )
     assert summary(frame).runs == [Run(FILE, start=0, end=7, last_end=7, size=7)]
     assert not summary(frame).runs[0].repeats
+    assert (summary(frame).lines, summary(frame).rejected) == (3, 3)
