@@ -7,7 +7,6 @@ from typing import Any, Final, Protocol
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.streaming.readwriter import DataStreamWriter
 
 from streaming import metrics, names, tables
 from streaming.detection import points, store
@@ -20,9 +19,10 @@ from streaming.detection.pane import Judgement, Pane
 from streaming.evidence import with_samples
 from streaming.incidents import Incident
 from streaming.influx_sink import InfluxSink
-from streaming.kafka_source import half_batch
+from streaming.lake import is_behind
 from streaming.measurements import TOP_URLS
 from streaming.progress import StreamProgress, read_progress
+from streaming.runner import QuerySpec
 from streaming.settings import Settings
 from streaming.thresholds import Limits, rules_of
 
@@ -55,29 +55,34 @@ TRAFFIC_KINDS: Final = (
 ERROR_KINDS: Final = ("error_log_burst", "new_error_pattern")
 
 
-def build(spark: SparkSession, settings: Settings) -> DataStreamWriter:
-    """The query over `access_logs`; the caller adds name, trigger (10 s) and checkpoint."""
+def build(spark: SparkSession, settings: Settings) -> QuerySpec:
+    """The query over `access_logs`."""
     for table in (names.TRAFFIC_PANES, names.BASELINES, names.INCIDENTS):
         tables.ensure_table(spark, settings, table)
-    return _ticking(spark, settings, names.ACCESS_LOGS).foreachBatch(
-        TrafficDetection(spark, settings)
-    )
+    return _over(spark, settings, names.ACCESS_LOGS, TrafficDetection(spark, settings))
 
 
-def build_errors(spark: SparkSession, settings: Settings) -> DataStreamWriter:
-    """The query over `error_logs`; the caller adds name, trigger (10 s) and checkpoint."""
+def build_errors(spark: SparkSession, settings: Settings) -> QuerySpec:
+    """The query over `error_logs`."""
     for table in (names.ERROR_PANES, names.BASELINES, names.INCIDENTS):
         tables.ensure_table(spark, settings, table)
-    return _ticking(spark, settings, names.ERROR_LOGS).foreachBatch(ErrorDetection(spark, settings))
+    return _over(spark, settings, names.ERROR_LOGS, ErrorDetection(spark, settings))
 
 
-def _ticking(spark: SparkSession, settings: Settings, table: str) -> DataStreamWriter:
+def _over(
+    spark: SparkSession, settings: Settings, table: str, detection: "_Detection"
+) -> QuerySpec:
     """Stream a table's event times, and a clock, so that silence is a batch too."""
     appended = tables.stream_appends(spark, settings, table).select("event_time", "ingested_at")
     none = F.lit(None).cast("timestamp")
     ticks = spark.readStream.format("rate").option("rowsPerSecond", 1).load()
     clock = ticks.select(none.alias("event_time"), none.alias("ingested_at"))
-    return appended.unionByName(clock).writeStream
+    return QuerySpec(
+        "detection",
+        appended.unionByName(clock).writeStream.foreachBatch(detection),
+        settings.detection_trigger_seconds,
+        joins=lambda others: not is_behind(settings, others),
+    )
 
 
 class Sink(Protocol):
@@ -121,7 +126,8 @@ class _Detection:
         progress = read_progress(self._settings, self.stream)
         covered = self._covered(progress)
         self._waiting.update(metrics.recent_windows(batch.where(F.col("event_time").isNotNull())))
-        if self._is_behind(progress) and self._clock() - self._judged_at < BEHIND_SECONDS:
+        behind = progress is not None and is_behind(self._settings, progress.queries)
+        if behind and self._clock() - self._judged_at < BEHIND_SECONDS:
             return
         if self._memory is None:
             self._memory = self._remembered()
@@ -187,14 +193,6 @@ class _Detection:
             self._panes.save(starts, self._unsaved.panes())
             self._unsaved.clear()
             self._saved_at = self._clock()
-
-    def _is_behind(self, progress: StreamProgress | None) -> bool:
-        if progress is None:
-            return False
-        lake = progress.queries.get("lake")
-        # Nothing is known of it before its first batch, which is the largest after an outage: the
-        # detector's own start took a core of it for fifteen seconds.
-        return lake is None or lake.lag_rows >= half_batch(self._settings)
 
     def _covered(self, progress: StreamProgress | None) -> float:
         """Epoch second up to which the lake has what Kafka had; the clock where no stream runs.

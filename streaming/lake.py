@@ -1,16 +1,17 @@
 """Micro-batches of raw lines → Delta, every line exactly once."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming import names, tables
 from streaming.batches import Summary, summary
-from streaming.kafka_source import read_topic, records
+from streaming.kafka_source import half_batch, read_topic, records
 from streaming.kept import LEVEL, kept
 from streaming.lines import accepted, rejected
+from streaming.progress import QueryProgress
 from streaming.replays import FILE, File, Positions, Run
 from streaming.runner import QuerySpec
 from streaming.settings import Settings
@@ -47,6 +48,16 @@ def lake_query(
         writer.counts,
         poll_seconds=min(every, POLL_SECONDS),
     )
+
+
+def is_behind(settings: Settings, queries: Mapping[str, QueryProgress]) -> bool:
+    """Whether so much waits for the lake query that others should leave it the cores.
+
+    Nothing is known of it before its first batch, which is the largest after an outage: the
+    detector's own start took a core of it for fifteen seconds.
+    """
+    lake = queries.get("lake")
+    return lake is None or lake.lag_rows >= half_batch(settings)
 
 
 class LakeWriter:

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -39,9 +39,16 @@ PIPELINE_SECONDS = 5.0
 HANG_SECONDS = 180
 """A batch that takes longer stops the heartbeat; the retries towards InfluxDB end sooner."""
 
+JOIN_SECONDS = 120
+"""A query that lets others go first starts after so long in any case."""
+
 
 def _no_counts() -> dict[str, int]:
     return {}
+
+
+def _at_once(_others: Mapping[str, QueryProgress]) -> bool:
+    return True
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ class QuerySpec:
 
     The source is asked as often, or every `poll_seconds` where it decides itself when a batch is
     due. `counts` is passed to `query_progress`. After a pause of `forget_seconds` the query starts
-    anew instead of where it was.
+    anew instead of where it was. It starts when `joins` says so of the progress of the others.
     """
 
     name: str
@@ -59,6 +66,7 @@ class QuerySpec:
     counts: Callable[[], dict[str, int]] = _no_counts
     poll_seconds: float | None = None
     forget_seconds: float | None = None
+    joins: Callable[[Mapping[str, QueryProgress]], bool] = _at_once
 
     def start(self, spark: SparkSession, checkpoint: str) -> StreamingQuery:
         """Start the query at `checkpoint`, in the scheduler pool of its name."""
@@ -133,6 +141,7 @@ class Application:
         self._settings = settings
         self._stream = stream
         self._started_at = datetime.now(UTC)
+        self._waiting: list[QuerySpec] = []
         self._queries: list[tuple[QuerySpec, StreamingQuery]] = []
         self.progress: dict[str, QueryProgress] = {}
         self._moved: dict[str, float] = {}
@@ -141,17 +150,16 @@ class Application:
         self._sink = InfluxSink(settings)
 
     def start(self, spark: SparkSession, specs: list[QuerySpec]) -> None:
-        """Start every query."""
+        """Start every query that lets no other go first; `report` starts the rest."""
+        self._spark, self._waiting = spark, specs
         self._write_progress()
-        for spec in specs:
-            query = spec.start(spark, self._settings.checkpoint(self._stream, spec.name))
-            self._queries.append((spec, query))
-            self._moved[spec.name] = time.monotonic()
+        self._start_waiting()
 
     def report(self) -> None:
         """Write down how far each query is; raise `RuntimeError` if one of them has ended."""
         for spec, query in self._queries:
             self._observe(spec, query)
+        self._start_waiting()
         if time.monotonic() - min(self._moved.values()) < HANG_SECONDS:
             self._heartbeat = datetime.now(UTC)
         self._write_progress()
@@ -176,6 +184,16 @@ class Application:
                 running.remove((query, batch))
             time.sleep(0.02)
         self._sink.close()
+
+    def _start_waiting(self) -> None:
+        waited = datetime.now(UTC) - self._started_at
+        late = waited.total_seconds() >= JOIN_SECONDS
+        due = [spec for spec in self._waiting if late or spec.joins(self.progress)]
+        self._waiting = [spec for spec in self._waiting if spec not in due]
+        for spec in due:
+            query = spec.start(self._spark, self._settings.checkpoint(self._stream, spec.name))
+            self._queries.append((spec, query))
+            self._moved[spec.name] = time.monotonic()
 
     def _observe(self, spec: QuerySpec, query: StreamingQuery) -> None:
         if not query.isActive:

@@ -25,9 +25,7 @@ def build(spark: SparkSession, settings: Settings) -> list[QuerySpec]:
     """The queries of the application: two read the topic, the detector reads the lake."""
     for table in (names.ACCESS_LOGS, names.REJECTED_LINES):
         tables.ensure_table(spark, settings, table)
-    detection = QuerySpec(
-        "detection", detection_query.build(spark, settings), settings.detection_trigger_seconds
-    )
+    detection = detection_query.build(spark, settings)
     return [lake(spark, settings), live_metrics(spark, settings), detection]
 
 

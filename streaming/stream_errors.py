@@ -16,11 +16,7 @@ def build(spark: SparkSession, settings: Settings) -> list[QuerySpec]:
     """The queries of the application: the topic into the lake, the lake into the others."""
     for table in (names.ERROR_LOGS, names.REJECTED_LINES):
         tables.ensure_table(spark, settings, table)
-    detection = QuerySpec(
-        "detection",
-        detection_query.build_errors(spark, settings),
-        settings.detection_trigger_seconds,
-    )
+    detection = detection_query.build_errors(spark, settings)
     return [lake(spark, settings), live_metrics(spark, settings), detection]
 
 

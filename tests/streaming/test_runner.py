@@ -5,13 +5,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from pyspark.errors import StreamingQueryException
 from pyspark.sql import DataFrame, SparkSession
 
-from streaming import names
+from streaming import names, runner
 from streaming.runner import Application, QuerySpec, _cause, _only_one
 from streaming.settings import Settings
 
@@ -100,13 +101,50 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.usefixtures("signals")
-def test_a_query_that_is_far_behind_stops_after_its_running_batch(
-    spark: SparkSession, settings: Settings
-) -> None:
+@pytest.fixture
+def application(settings: Settings, signals: None) -> Iterator[Application]:
+    """An application whose points nobody takes, which stops as it does on a signal."""
     token = settings.home / "secrets" / "influx_write_token"
     token.parent.mkdir()
     token.write_text("never used")
+    application = Application(settings.with_changes(influx_url="http://127.0.0.1:1"), "stream")
+    yield application
+    application.stop(patience_seconds=30)
+
+
+def ticking(spark: SparkSession, name: str, joins: Callable[..., bool] | None = None) -> QuerySpec:
+    """A query that always has a next batch."""
+    rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
+    spec = QuerySpec(name, rows.writeStream.format("noop"), 0.01)
+    return spec if joins is None else replace(spec, joins=joins)
+
+
+def test_a_query_lets_others_go_first(spark: SparkSession, application: Application) -> None:
+    second = ticking(spark, "second", lambda others: "first" in others)
+    application.start(spark, [second, ticking(spark, "first")])
+    assert [query.name for query in spark.streams.active] == ["first"]
+    deadline = time.monotonic() + 60
+    while "second" not in application.progress and time.monotonic() < deadline:
+        application.report()
+        time.sleep(0.1)
+    assert "second" in application.progress
+
+
+def test_a_query_waits_for_others_no_longer_than_two_minutes(
+    spark: SparkSession, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shy = ticking(spark, "shy", lambda _others: False)
+    application.start(spark, [ticking(spark, "first"), shy])
+    application.report()
+    assert [query.name for query in spark.streams.active] == ["first"]
+    monkeypatch.setattr(runner, "JOIN_SECONDS", 0)
+    application.report()
+    assert {query.name for query in spark.streams.active} == {"first", "shy"}
+
+
+def test_a_query_that_is_far_behind_stops_after_its_running_batch(
+    spark: SparkSession, application: Application
+) -> None:
     begun: list[int] = []
     ended: list[int] = []
 
@@ -117,7 +155,6 @@ def test_a_query_that_is_far_behind_stops_after_its_running_batch(
 
     # Its next batch always waits, so that it is never seen without one.
     endless = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
-    application = Application(settings, names.STREAM_ACCESS)
     application.start(spark, [QuerySpec("endless", endless.writeStream.foreachBatch(write), 0.01)])
     while len(begun) < 2:
         time.sleep(0.01)
