@@ -10,7 +10,7 @@ demo: setup
 	@$(BIN)/loglake demo
 
 test: setup lint
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q --durations=25
 
 lint: .venv/installed
 	$(BIN)/ruff check .
