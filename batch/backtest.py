@@ -12,10 +12,10 @@ from pyspark.sql import functions as F
 
 from batch import attacks
 from batch.attacks import Attack
-from batch.job import JobError, job, main
+from batch.job import JobError, job
 from batch.scores import Field, Result, run_backtest
 from batch.versions import newest
-from streaming import names, schemas, tables
+from streaming import names, program, schemas, tables
 from streaming.detection.collect import panes_of
 from streaming.detection.pane import Pane
 from streaming.panes import traffic_panes
@@ -153,4 +153,4 @@ def metadata(result: Result) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(lambda settings: backtest(settings))
+    program.main(lambda settings: backtest(settings))

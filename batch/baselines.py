@@ -14,11 +14,11 @@ from pyspark.storagelevel import StorageLevel
 from batch import drift
 from batch import panes as upkeep
 from batch.backtest import field_of
-from batch.job import Check, JobError, job, main
+from batch.job import Check, JobError, job
 from batch.learn import Learned, learn
 from batch.scores import Result, run_backtest
 from batch.versions import merged, newest, publish
-from streaming import names, tables
+from streaming import names, program, tables
 from streaming.detection import store
 from streaming.incidents import Incident
 from streaming.session import tune_for_long_jobs
@@ -200,4 +200,4 @@ def _arguments() -> argparse.Namespace:
 
 if __name__ == "__main__":
     arguments = _arguments()
-    main(lambda settings: log.info("%s", recompute(settings, full=arguments.full).reason))
+    program.main(lambda settings: log.info("%s", recompute(settings, full=arguments.full).reason))

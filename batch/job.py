@@ -9,9 +9,8 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,20 +96,6 @@ def job(settings: Settings, name: str) -> Iterator[Job]:
             raise
         finally:
             spark.stop()
-
-
-def main(work: Callable[[Settings], object]) -> None:
-    """Run `work` as a program: exit 1 with one sentence after an expected failure."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr
-    )
-    for chatty in ("kafka", "py4j"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
-    try:
-        work(Settings())
-    except (ConnectionError, FileNotFoundError, RuntimeError, ValueError) as error:
-        log.error("%s", error)
-        sys.exit(1)
 
 
 @contextlib.contextmanager

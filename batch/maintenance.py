@@ -17,8 +17,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from batch import windows
-from batch.job import job, main
-from streaming import names, schemas
+from batch.job import job
+from streaming import names, program, schemas
 from streaming.influx_sink import INFLUX_ERRORS, reason
 from streaming.settings import Settings
 from streaming.tables import PARTITION
@@ -146,4 +146,4 @@ def run(settings: Settings) -> Outcome:
 
 
 if __name__ == "__main__":
-    main(run)
+    program.main(run)

@@ -17,10 +17,10 @@ from pyspark.sql import functions as F
 
 from batch import windows
 from batch.duplicates import remove_duplicates
-from batch.job import JobError, job, main
+from batch.job import JobError, job
 from batch.points import Points, compare
 from batch.windows import TARGETS, Target
-from streaming import names, schemas, tables
+from streaming import names, program, schemas, tables
 from streaming.influx_sink import InfluxSink
 from streaming.metrics import window_second
 from streaming.settings import Settings
@@ -202,4 +202,4 @@ def utc(text: str) -> datetime:
 
 if __name__ == "__main__":
     arguments = _arguments()
-    main(lambda settings: run(settings, arguments.start, arguments.stop))
+    program.main(lambda settings: run(settings, arguments.start, arguments.stop))

@@ -17,10 +17,10 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from batch import offsets, windows
-from batch.job import Check, JobError, job, main
+from batch.job import Check, JobError, job
 from batch.points import Points, compare
 from batch.reconcile import utc
-from streaming import names, tables
+from streaming import names, program, tables
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -214,4 +214,4 @@ def _program(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    main(_program)
+    program.main(_program)

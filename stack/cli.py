@@ -12,7 +12,7 @@ from rich.console import Console
 
 import stack.commands
 from stack.errors import StackError
-from streaming.settings import Settings
+from streaming.settings import Settings, sentence
 
 console = Console(highlight=False)
 
@@ -39,16 +39,7 @@ def main(ctx: click.Context) -> None:
     try:
         ctx.obj = Settings()
     except ValidationError as error:
-        raise click.ClickException(_sentence(error)) from None
-
-
-def _sentence(error: ValidationError) -> str:
-    faults = [
-        f"LOGLAKE_{'_'.join(str(part) for part in fault['loc']).upper()} is wrong: {fault['msg']}, "
-        f"not {fault['input']!r}"
-        for fault in error.errors()
-    ]
-    return "; ".join(faults)
+        raise click.ClickException(sentence(error)) from None
 
 
 def _register() -> None:

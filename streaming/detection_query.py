@@ -9,6 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming import metrics, names, tables
+from streaming.application import QuerySpec
 from streaming.detection import points, store
 from streaming.detection.collect import compact, error_pane_of, pane_of
 from streaming.detection.errors import ErrorPane, judge_errors
@@ -22,7 +23,6 @@ from streaming.influx_sink import InfluxSink
 from streaming.lake import is_behind
 from streaming.measurements import TOP_URLS
 from streaming.progress import StreamProgress, read_progress
-from streaming.runner import QuerySpec
 from streaming.settings import Settings
 from streaming.thresholds import Limits, rules_of
 
@@ -42,7 +42,7 @@ WINDOWS_AT_ONCE: Final = 30
 
 MAKING_SECONDS: Final = 60
 """For so long one batch makes windows, oldest first; the next one goes on. A batch of
-`runner.HANG_SECONDS` would be taken for a hang."""
+`application.HANG_SECONDS` would be taken for a hang."""
 
 TRAFFIC_KINDS: Final = (
     "ip_spike",

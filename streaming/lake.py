@@ -7,13 +7,13 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming import names, tables
+from streaming.application import QuerySpec
 from streaming.batches import Summary, summary
 from streaming.kafka_source import half_batch, read_topic, records
 from streaming.kept import LEVEL, kept
 from streaming.lines import accepted, rejected
 from streaming.progress import QueryProgress
 from streaming.replays import FILE, File, Positions, Run
-from streaming.runner import QuerySpec
 from streaming.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, AliasChoices, Field, field_validator
+from pydantic import AfterValidator, AliasChoices, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -225,3 +225,13 @@ class Settings(BaseSettings):
     def with_changes(self, **changes: object) -> Self:
         """Return a validated copy with some fields changed."""
         return type(self)(**{**self.model_dump(), **changes})
+
+
+def sentence(error: ValidationError) -> str:
+    """Return what is wrong with the settings, each by the name of its variable."""
+    faults = [
+        f"LOGLAKE_{'_'.join(str(part) for part in fault['loc']).upper()} is wrong: {fault['msg']}, "
+        f"not {fault['input']!r}"
+        for fault in error.errors()
+    ]
+    return "; ".join(faults)

@@ -9,10 +9,11 @@ from pyspark.sql import functions as F
 
 from streaming import detection_query, metrics, names, tables
 from streaming.access_lines import parse_access
+from streaming.application import QuerySpec
 from streaming.influx_sink import InfluxSink
 from streaming.kafka_source import live, read_topic, records
 from streaming.lake import lake_query
-from streaming.runner import QuerySpec, main
+from streaming.runner import main
 from streaming.settings import Settings
 
 FORGET_SECONDS: Final = 600

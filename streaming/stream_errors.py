@@ -5,10 +5,11 @@ from functools import partial
 from pyspark.sql import DataFrame, SparkSession
 
 from streaming import detection_query, metrics, names, tables
+from streaming.application import QuerySpec
 from streaming.error_lines import parse_errors, stitch
 from streaming.influx_sink import InfluxSink
 from streaming.lake import lake_query
-from streaming.runner import QuerySpec, main
+from streaming.runner import main
 from streaming.settings import Settings
 
 

@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 from streaming import names
+from streaming.application import Application
 from streaming.kafka_source import read_topic
 from streaming.progress import QueryProgress
-from streaming.runner import Application
 from streaming.session import spark_session, tune
 from streaming.settings import Settings
 from streaming.stream_access import build

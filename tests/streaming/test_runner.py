@@ -1,29 +1,23 @@
-"""A stream as a program: what it says when it cannot start or goes on no more, how it stops."""
+"""A stream as a program: what it says when it cannot start."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
-from pyspark.errors import StreamingQueryException
-from pyspark.sql import DataFrame, SparkSession
 
-from streaming import names, runner
-from streaming.runner import Application, QuerySpec, _cause, _only_one
+from streaming import names
+from streaming.runner import _only_one
 from streaming.settings import Settings
 
 pytestmark = pytest.mark.unit
 
 
-def start(settings: Settings) -> subprocess.CompletedProcess[str]:
-    """Run stream_access with `settings` to its end."""
+def start(settings: Settings, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run stream_access with `settings`, and variables that need not be right, to its end."""
     return subprocess.run(
         [sys.executable, "-m", "streaming.stream_access"],
-        env={**os.environ, **settings.environment()},
+        env={**os.environ, **settings.environment(), **changes},
         capture_output=True,
         text=True,
         timeout=60,
@@ -64,102 +58,8 @@ def test_a_second_stream_on_one_checkpoint_is_refused(settings: Settings) -> Non
     assert "Traceback" not in done.stderr
 
 
-def test_a_failed_query_names_its_cause_in_one_line(spark: SparkSession) -> None:
-    def write(_batch: DataFrame, _batch_id: int) -> None:
-        try:
-            raise OSError(111, "refused")
-        except OSError as error:
-            raise ConnectionError("InfluxDB at home does not take points (full)") from error
-
-    query = spark.readStream.format("rate").load().writeStream.foreachBatch(write).start()
-    with pytest.raises(StreamingQueryException):
-        query.awaitTermination(60)
-    assert _cause(query) == "ConnectionError: InfluxDB at home does not take points (full)"
-
-
-def test_a_query_that_spark_itself_ends_names_its_cause_in_one_line(spark: SparkSession) -> None:
-    broken = spark.readStream.format("rate").load().selectExpr("raise_error('no such thing')")
-    query = broken.writeStream.format("noop").start()
-    with pytest.raises(StreamingQueryException):
-        query.awaitTermination(60)
-    assert "no such thing" in _cause(query)
-    assert "\n" not in _cause(query)
-
-
-def test_a_query_that_somebody_stopped_has_no_cause(spark: SparkSession) -> None:
-    query = spark.readStream.format("rate").load().writeStream.format("noop").start()
-    query.stop()
-    assert _cause(query) == "it was stopped from outside"
-
-
-@pytest.fixture
-def signals() -> Iterator[None]:
-    """Give the test process back what an application takes: Ctrl-C would be lost to the rest."""
-    taken = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in taken.items():
-        signal.signal(number, handler)
-
-
-@pytest.fixture
-def application(settings: Settings, signals: None) -> Iterator[Application]:
-    """An application whose points nobody takes, which stops as it does on a signal."""
-    token = settings.home / "secrets" / "influx_write_token"
-    token.parent.mkdir()
-    token.write_text("never used")
-    application = Application(settings.with_changes(influx_url="http://127.0.0.1:1"), "stream")
-    yield application
-    application.stop(patience_seconds=30)
-
-
-def ticking(spark: SparkSession, name: str, joins: Callable[..., bool] | None = None) -> QuerySpec:
-    """A query that always has a next batch."""
-    rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
-    spec = QuerySpec(name, rows.writeStream.format("noop"), 0.01)
-    return spec if joins is None else replace(spec, joins=joins)
-
-
-def test_a_query_lets_others_go_first(spark: SparkSession, application: Application) -> None:
-    second = ticking(spark, "second", lambda others: "first" in others)
-    application.start(spark, [second, ticking(spark, "first")])
-    assert [query.name for query in spark.streams.active] == ["first"]
-    deadline = time.monotonic() + 60
-    while "second" not in application.progress and time.monotonic() < deadline:
-        application.report()
-        time.sleep(0.1)
-    assert "second" in application.progress
-
-
-def test_a_query_waits_for_others_no_longer_than_two_minutes(
-    spark: SparkSession, application: Application, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    shy = ticking(spark, "shy", lambda _others: False)
-    application.start(spark, [ticking(spark, "first"), shy])
-    application.report()
-    assert [query.name for query in spark.streams.active] == ["first"]
-    monkeypatch.setattr(runner, "JOIN_SECONDS", 0)
-    application.report()
-    assert {query.name for query in spark.streams.active} == {"first", "shy"}
-
-
-def test_a_query_that_is_far_behind_stops_after_its_running_batch(
-    spark: SparkSession, application: Application
-) -> None:
-    begun: list[int] = []
-    ended: list[int] = []
-
-    def write(_batch: DataFrame, batch_id: int) -> None:
-        begun.append(batch_id)
-        time.sleep(1)
-        ended.append(batch_id)
-
-    # Its next batch always waits, so that it is never seen without one.
-    endless = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
-    application.start(spark, [QuerySpec("endless", endless.writeStream.foreachBatch(write), 0.01)])
-    while len(begun) < 2:
-        time.sleep(0.01)
-    running = begun[-1]
-    application.stop(patience_seconds=30)
-    # The next one may have begun before it was asked to stop; it is not cut off in Python.
-    assert running in ended
-    assert ended[-1] <= running + 1
+def test_a_wrong_setting_is_one_sentence_with_the_name_of_its_variable(settings: Settings) -> None:
+    done = start(settings, LOGLAKE_SPARK_UI_PORT="many")
+    assert done.returncode == 1
+    assert "LOGLAKE_SPARK_UI_PORT is wrong" in done.stderr
+    assert "Traceback" not in done.stderr
