@@ -18,6 +18,10 @@ from stack.supervisor import PASSWORD, USER, socket_path
 from streaming import names
 from streaming.settings import CHECKOUT, Settings
 
+_PRIORITY: Final = {names.STREAM_ERRORS: ("nice", "-n", "3")}
+"""A hundredth of the lines cost the errors' stream as much as it costs the other to compile and to
+plan. Where both fill the cores, as in the first minutes, live traffic goes first."""
+
 
 def services(settings: Settings) -> list[Service]:
     """Every service of this stack, dependencies first."""
@@ -106,7 +110,7 @@ def _streams(settings: Settings) -> list[Service]:
     return [
         Service(
             stream,
-            (sys.executable, "-m", f"streaming.{stream}"),
+            (*_PRIORITY.get(stream, ()), sys.executable, "-m", f"streaming.{stream}"),
             # The Spark UI listens on every address unless told otherwise.
             environment={**settings.environment(), "SPARK_LOCAL_IP": "127.0.0.1"},
             depends_on=tuple(s.name for s in _storage(settings)),

@@ -1,6 +1,7 @@
 """`python -m streaming.stream_access`: Kafka `web-logs` → the lake, live metrics, verdicts."""
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -26,8 +27,10 @@ def build(spark: SparkSession, settings: Settings) -> list[QuerySpec]:
     """The queries of the application: two read the topic, the detector reads the lake."""
     for table in (names.ACCESS_LOGS, names.REJECTED_LINES):
         tables.ensure_table(spark, settings, table)
+    # In the first minutes everything compiles at once: what is watched goes first.
+    lines = replace(lake(spark, settings), joins=lambda others: "metrics" in others)
     detection = detection_query.build(spark, settings)
-    return [lake(spark, settings), live_metrics(spark, settings), detection]
+    return [live_metrics(spark, settings), lines, detection]
 
 
 def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
