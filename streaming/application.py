@@ -28,8 +28,8 @@ PIPELINE_SECONDS = 5.0
 """How often the `pipeline` measurement is written."""
 
 HANG_SECONDS = 300
-"""A batch that takes longer stops the heartbeat. Retries towards InfluxDB end sooner. The detector's
-first batch took 135 s on two slow cores at 500 lines/s, and who is restarted there compiles anew."""
+"""A batch that takes longer stops the heartbeat; the retries towards InfluxDB end sooner. The first
+of a detector took 135 s on two slow cores at 500 lines/s; restarted, it would compile anew."""
 
 JOIN_SECONDS = 120
 """A query that lets others go first starts after so long in any case."""
