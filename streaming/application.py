@@ -27,9 +27,11 @@ log = logging.getLogger(__name__)
 PIPELINE_SECONDS = 5.0
 """How often the `pipeline` measurement is written."""
 
-HANG_SECONDS = 300
-"""A batch that takes longer stops the heartbeat; the retries towards InfluxDB end sooner. The first
-of a detector took 135 s on two slow cores at 500 lines/s; restarted, it would compile anew."""
+HANG_SECONDS = 180
+"""A batch that ends no task for so long stops the heartbeat; InfluxDB is given up on sooner."""
+
+LOOK_SECONDS = 60
+"""A batch that takes longer is asked for the tasks that it has ended."""
 
 JOIN_SECONDS = 120
 """A query that lets others go first starts after so long in any case."""
@@ -91,6 +93,7 @@ class Application:
         self._queries: list[tuple[QuerySpec, StreamingQuery]] = []
         self.progress: dict[str, QueryProgress] = {}
         self._moved: dict[str, float] = {}
+        self._ended: dict[str, tuple[int, int]] = {}
         self._heartbeat = self._started_at
         self._pipeline_due = 0.0
         self._sink = InfluxSink(settings)
@@ -155,8 +158,19 @@ class Application:
             moved = before is None or before.batch_id != now.batch_id
         else:
             moved = False
-        if moved or not query.status["isTriggerActive"]:
+        if moved or not query.status["isTriggerActive"] or self._works(spec.name, query):
             self._moved[spec.name] = time.monotonic()
+
+    def _works(self, name: str, query: StreamingQuery) -> bool:
+        """Whether a batch that takes long has ended a task since the last look.
+
+        Two slow cores need minutes for a backlog of long lines, and for a detector's first windows.
+        Taken for a hang, such a batch would be repeated for ever.
+        """
+        if time.monotonic() - self._moved[name] < LOOK_SECONDS:
+            return False
+        before, self._ended[name] = self._ended.get(name), _tasks_ended(self._spark, query)
+        return self._ended[name] != before
 
     def _write_progress(self, error: str | None = None) -> None:
         write_progress(
@@ -202,6 +216,15 @@ class Application:
 def _last_batch(query: StreamingQuery) -> int | None:
     report = query.lastProgress
     return None if report is None else report.batchId
+
+
+def _tasks_ended(spark: SparkSession, query: StreamingQuery) -> tuple[int, int]:
+    """Return the newest job of a query, -1 for none, and how many of its tasks have ended."""
+    tracker = spark.sparkContext.statusTracker()
+    job = max(tracker.getJobIdsForGroup(str(query.runId)), default=-1)
+    info = tracker.getJobInfo(job)
+    stages = [] if info is None else [tracker.getStageInfo(stage) for stage in info.stageIds]
+    return job, sum(stage.numCompletedTasks for stage in stages if stage is not None)
 
 
 def _cause(query: StreamingQuery) -> str:

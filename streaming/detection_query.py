@@ -41,8 +41,8 @@ WINDOWS_AT_ONCE: Final = 30
 """How many windows are made by one job: after an outage there are hundreds."""
 
 MAKING_SECONDS: Final = 60
-"""For so long one batch makes windows, oldest first; the next one goes on. A batch of
-`application.HANG_SECONDS` would be taken for a hang."""
+"""For so long one batch makes windows, oldest first, before it judges and saves what it made; the
+next one goes on."""
 
 TRAFFIC_KINDS: Final = (
     "ip_spike",

@@ -1,9 +1,11 @@
 """The queries of a stream: why one ended, who goes first, how they stop."""
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from pyspark.errors import StreamingQueryException
@@ -11,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from streaming import application as module
 from streaming.application import Application, QuerySpec, _cause
+from streaming.progress import read_progress
 from streaming.settings import Settings
 
 pytestmark = pytest.mark.unit
@@ -92,6 +95,50 @@ def test_a_query_waits_for_others_no_longer_than_two_minutes(
     monkeypatch.setattr(module, "JOIN_SECONDS", 0)
     application.report()
     assert {query.name for query in spark.streams.active} == {"first", "shy"}
+
+
+@pytest.fixture
+def heartbeat_age(settings: Settings, application: Application) -> Callable[[], float]:
+    """Seconds since the application last said that it lives, after it was asked once more."""
+
+    def age() -> float:
+        application.report()
+        progress = read_progress(settings, "stream")
+        assert progress is not None
+        return (datetime.now(UTC) - progress.heartbeat_at).total_seconds()
+
+    return age
+
+
+@pytest.mark.parametrize(
+    "ends_tasks", [pytest.param(False, id="no task ends"), pytest.param(True, id="tasks end")]
+)
+def test_a_long_batch_hangs_when_none_of_its_tasks_ends(
+    spark: SparkSession,
+    application: Application,
+    heartbeat_age: Callable[[], float],
+    monkeypatch: pytest.MonkeyPatch,
+    ends_tasks: bool,
+) -> None:
+    monkeypatch.setattr(module, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(module, "HANG_SECONDS", 5)
+    began, over = threading.Event(), threading.Event()
+
+    def write(batch: DataFrame, _batch_id: int) -> None:
+        began.set()
+        while not over.wait(0.2):
+            if ends_tasks:
+                batch.count()
+
+    rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
+    application.start(spark, [QuerySpec("long", rows.writeStream.foreachBatch(write), 0.01)])
+    assert began.wait(60)
+    hung, until = False, time.monotonic() + 12
+    while not hung and time.monotonic() < until:
+        hung = heartbeat_age() > 1
+        time.sleep(0.1)
+    over.set()
+    assert hung != ends_tasks
 
 
 def test_a_query_that_is_far_behind_stops_after_its_running_batch(
