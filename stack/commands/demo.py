@@ -3,6 +3,8 @@
 import re
 import signal
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -27,6 +29,8 @@ HISTORY_LINES: Final = 2_000_000
 """Without --rate, history is this long: about a minute of writing on two free cores."""
 
 REFRESH_S: Final = 2.0
+PRINT_S: Final = 60.0
+"""How often the tables are printed where no terminal can redraw them."""
 
 console = Console(highlight=False)
 
@@ -85,7 +89,6 @@ def _write_history(settings: Settings, days: int) -> None:
 
 
 def _watch(settings: Settings) -> None:
-    supervisor = Supervisor(settings)
     with (
         InfluxDBClient(
             settings.influx,
@@ -93,13 +96,31 @@ def _watch(settings: Settings) -> None:
             org=settings.influx_org,
             timeout=5_000,
         ) as client,
-        Live(console=console, refresh_per_second=1) as live,
+        _screen() as show,
     ):
         # Another terminal may say `loglake down`.
+        supervisor = Supervisor(settings)
         while supervisor.running():
             table = _traffic(settings, client)
-            live.update(Group(_services(settings), table, places(settings)))
+            show(Group(_services(settings), table, places(settings)))
             time.sleep(REFRESH_S)
+
+
+@contextmanager
+def _screen() -> Iterator[Callable[[Group], None]]:
+    if console.is_terminal:
+        with Live(console=console, refresh_per_second=1) as live:
+            yield live.update
+        return
+    due = 0.0
+
+    def show(tables: Group) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + PRINT_S
+            console.print(tables)
+
+    yield show
 
 
 def _services(settings: Settings) -> Table:
