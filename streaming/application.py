@@ -36,7 +36,6 @@ LOOK_SECONDS = 60
 JOIN_SECONDS = 120
 """A query that lets others go first starts after so long in any case."""
 
-
 _PYTHON_ERROR: Final = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception|Failure): .*", re.MULTILINE)
 """The last line of a Python traceback, at the start of a line."""
 

@@ -67,10 +67,14 @@ def application(settings: Settings, signals: None) -> Iterator[Application]:
     application.stop(patience_seconds=30)
 
 
+def endless(spark: SparkSession) -> DataFrame:
+    """Rows whose next batch always waits, so that a query is never seen without one."""
+    return spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
+
+
 def ticking(spark: SparkSession, name: str, joins: Callable[..., bool] | None = None) -> QuerySpec:
-    """A query that always has a next batch."""
-    rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
-    spec = QuerySpec(name, rows.writeStream.format("noop"), 0.01)
+    """A query of endless rows that are dropped."""
+    spec = QuerySpec(name, endless(spark).writeStream.format("noop"), 0.01)
     return spec if joins is None else replace(spec, joins=joins)
 
 
@@ -130,8 +134,9 @@ def test_a_long_batch_hangs_when_none_of_its_tasks_ends(
             if ends_tasks:
                 batch.count()
 
-    rows = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
-    application.start(spark, [QuerySpec("long", rows.writeStream.foreachBatch(write), 0.01)])
+    application.start(
+        spark, [QuerySpec("long", endless(spark).writeStream.foreachBatch(write), 0.01)]
+    )
     assert began.wait(60)
     hung, until = False, time.monotonic() + 12
     while not hung and time.monotonic() < until:
@@ -152,9 +157,8 @@ def test_a_query_that_is_far_behind_stops_after_its_running_batch(
         time.sleep(1)
         ended.append(batch_id)
 
-    # Its next batch always waits, so that it is never seen without one.
-    endless = spark.readStream.format("rate-micro-batch").option("rowsPerBatch", 1).load()
-    application.start(spark, [QuerySpec("endless", endless.writeStream.foreachBatch(write), 0.01)])
+    rows = endless(spark)
+    application.start(spark, [QuerySpec("endless", rows.writeStream.foreachBatch(write), 0.01)])
     while len(begun) < 2:
         time.sleep(0.01)
     running = begun[-1]
