@@ -5,7 +5,7 @@ from typing import Final
 
 from pyspark.sql import SparkSession
 
-from streaming.settings import Settings
+from streaming.settings import CLASS_ARCHIVE, Settings
 
 JAVA_OPTIONS: Final = (
     "-Djava.awt.headless=true -XX:+UseParallelGC"
@@ -80,13 +80,12 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
     builder = (
         SparkSession.builder.appName(app_name)
         .master(settings.spark_master)
-        .config("spark.jars", ",".join(str(jar) for jar in jars))
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config(
             "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
         )
         .config("spark.driver.memory", settings.spark_driver_memory)
-        .config("spark.driver.extraJavaOptions", JAVA_OPTIONS)
+        .config("spark.driver.extraJavaOptions", _java_options(settings))
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.shuffle.partitions", str(settings.shuffle_partitions))
         .config("spark.ui.enabled", str(ui_port is not None).lower())
@@ -115,14 +114,22 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
         builder = (
             builder.config("spark.driver.bindAddress", "127.0.0.1")
             .config("spark.driver.host", "127.0.0.1")
+            # Not as `spark.jars`: only classes of Java's own class path can be archived.
+            .config("spark.driver.extraClassPath", ":".join(str(jar) for jar in jars))
             # Hadoop forks a `chmod` or `readlink` for each file that it makes or renames, a hundred
-            # a second in two streams. This file system asks Java instead, and must be there before
-            # the other JARs are; a rename is atomic on any local disk, so checkpoints may use it.
-            .config("spark.driver.extraClassPath", str(_bare_file_system(jars)))
+            # a second in two streams. This file system asks Java instead; a rename is atomic on any
+            # local disk, so checkpoints may use it.
             .config("spark.hadoop.fs.file.impl", BARE_FILE_SYSTEM)
             .config("spark.sql.streaming.checkpointFileManagerClass", CHECKPOINT_FILES)
         )
+    else:
+        builder = builder.config("spark.jars", ",".join(str(jar) for jar in jars))
     return builder.getOrCreate()
+
+
+def java_option(name: str, path: Path) -> str:
+    """Return an option of Java whose value is a path, which may hold spaces."""
+    return f'"-{name}={path}"'
 
 
 def tune(spark: SparkSession) -> None:
@@ -137,5 +144,9 @@ def tune_for_long_jobs(spark: SparkSession) -> None:
         spark.conf.set(key, value)
 
 
-def _bare_file_system(jars: list[Path]) -> Path:
-    return next(jar for jar in jars if jar.name.startswith("hadoop-bare-naked-local-fs"))
+def _java_options(settings: Settings) -> str:
+    options = [JAVA_OPTIONS]
+    if CLASS_ARCHIVE.exists():
+        # Of other JARs, or another Java, it is not used; `loglake setup` makes a new one.
+        options += ["-Xlog:cds*=off", java_option("XX:SharedArchiveFile", CLASS_ARCHIVE)]
+    return " ".join([*options, settings.spark_java_options])

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
@@ -11,6 +12,9 @@ from pydantic import AfterValidator, AliasChoices, Field, ValidationError, field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+
+CLASS_ARCHIVE = Path(sys.prefix) / "spark-classes.jsa"
+"""What `streaming.class_archive` makes, for the JARs of this Python environment."""
 
 
 def _absolute(path: Path) -> Path:
@@ -72,6 +76,9 @@ class Settings(BaseSettings):
         "heap: four have run out of 1 GB on a backlog.",
     )
     spark_driver_memory: str = Field("1g", description="Driver heap of each Spark application.")
+    spark_java_options: str = Field(
+        "", description="Further options of the JVM of each Spark application."
+    )
     shuffle_partitions: int = Field(
         2, ge=1, description="State partitions; frozen in a checkpoint at its first start."
     )

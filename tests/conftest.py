@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,10 @@ from pyspark.sql import SparkSession
 
 from streaming.session import spark_session
 from streaming.settings import Settings
+
+# Spark programs of tests live for seconds: the JVM's second compiler, for code that is hot for
+# minutes, would take a quarter of their CPU.
+os.environ.setdefault("LOGLAKE_SPARK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1")
 
 pytest_plugins = ["tests.fixtures.stack", "tests.fixtures.web"]
 

@@ -1,5 +1,6 @@
 """A missing prerequisite is one sentence with its remedy."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,22 @@ def test_jars_of_another_version_lie_elsewhere(
     here = settings.jars("kafka")
     monkeypatch.setattr("streaming.settings.CHECKOUT", tmp_path)
     assert settings.jars("kafka") != here
+
+
+def test_the_archive_of_classes_is_made_anew_for_other_jars(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    archive = tmp_path / "spark-classes.jsa"
+    monkeypatch.setattr(setup, "CLASS_ARCHIVE", archive)
+    bare = settings.with_changes(cache=tmp_path / "cache")
+    bare.jars("spark").mkdir(parents=True)
+    step = setup._class_archive(bare)
+    assert step.missing()
+    archive.touch()
+    assert not step.missing()
+    time.sleep(0.01)
+    (bare.jars("spark") / "delta.jar").touch()
+    assert step.missing()
 
 
 def test_env_example_is_up_to_date() -> None:
