@@ -92,10 +92,11 @@ def live(messages: DataFrame) -> DataFrame:
 def _batch_time() -> Column:
     """Return the micro-batch's time, which stays the same when Spark repeats the batch.
 
-    As a constant it would be part of the generated code, and the parser compiled anew for each
-    batch; an array that is looked into by row is data.
+    As a constant it would be part of the generated code, and that compiled anew for each batch.
+    Spark puts it in after its optimizer, so only an expression that is interpreted leaves it data,
+    as one with a lambda is.
     """
-    return F.get(F.array(F.current_timestamp()), F.col("partition") * 0)
+    return F.get(F.transform(F.array(F.current_timestamp()), lambda time: time), F.lit(0))
 
 
 def _header(messages: DataFrame, name: str) -> Column:

@@ -2,6 +2,7 @@
 
 import time
 import uuid
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming import names
-from streaming.kafka_source import read_topic
+from streaming.kafka_source import live, read_topic, records
 from tests.fixtures.stack import Stack
 
 pytestmark = pytest.mark.stack
@@ -63,3 +64,36 @@ def test_where_nothing_is_as_young_reading_begins_with_what_comes(
     assert reader.read() == []
     stack.produce(names.TOPIC_ACCESS, [f"{mark} after".encode()])
     assert reader.read() == [f"{mark} after"]
+
+
+def test_the_time_of_a_batch_is_not_compiled_into_its_code(
+    spark: SparkSession, stack: Stack, tmp_path: Path
+) -> None:
+    # It was: the code that reads Kafka was compiled anew every second.
+    since = time.time()
+    stack.produce(names.TOPIC_ACCESS, [b"a line"] * 5000)
+    settings = stack.settings.with_changes(max_rows_per_batch=1000)
+    lines = records(live(read_topic(spark, settings, names.TOPIC_ACCESS, since=since)))
+    times: list[datetime] = []
+    compiled: list[int] = []
+
+    def take(batch: DataFrame, _batch_id: int) -> None:
+        times.extend(row["ingested_at"] for row in batch.select("ingested_at").distinct().collect())
+        compiled.append(_classes_compiled(spark))
+
+    query = (
+        lines.writeStream.foreachBatch(take)
+        .option("checkpointLocation", str(tmp_path / "checkpoint"))
+        .trigger(availableNow=True)
+        .start()
+    )
+    assert query.awaitTermination(60)
+    assert len(times) == len(set(times)) == len(compiled) >= 4
+    assert set(compiled[1:]) == {compiled[0]}
+
+
+def _classes_compiled(spark: SparkSession) -> int:
+    jvm = spark._jvm
+    assert jvm is not None
+    metrics = jvm.org.apache.spark.metrics.source.CodegenMetrics
+    return int(metrics.METRIC_COMPILATION_TIME().getCount())
