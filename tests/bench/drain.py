@@ -1,7 +1,7 @@
 """`python -m tests.bench.drain full 3`: what draining a full topic again and again costs one JVM.
 
 The first drains load and compile. Settings are those of the environment, say
-`LOGLAKE_MAX_ROWS_PER_BATCH`, and flags of the JVM those of `_JAVA_OPTIONS`.
+`LOGLAKE_MAX_ROWS_PER_BATCH`, or flags of the JVM as `LOGLAKE_SPARK_JAVA_OPTIONS`.
 """
 
 import argparse
