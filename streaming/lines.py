@@ -50,10 +50,10 @@ def clean(column: Column, length: int) -> Column:
     visible = F.regexp_replace(column, _INVISIBLE, "")
     # All of at most one, since there is none of no match: nullif would repeat what it looks at.
     filled = F.regexp_extract_all(visible, F.lit(f"(?s)^(?!-?$).{{1,{length}}}"), F.lit(0))
-    # Plain and short is nearly every text, and a substring would count its characters.
-    return F.when(column.rlike(_PLAIN) & (F.octet_length(column) <= length), column).otherwise(
-        F.get(filled, F.lit(0))
-    )
+    # Plain and short is nearly every text, and a substring would count its characters. One that is
+    # plain and long is only cut: to look through it too, a line of 6 kB took a millisecond.
+    cut = F.when(F.octet_length(column) <= length, column).otherwise(column.substr(1, length))
+    return F.when(column.rlike(_PLAIN), cut).otherwise(F.get(filled, F.lit(0)))
 
 
 def epoch_time(seconds: Column) -> Column:
