@@ -29,8 +29,9 @@ def archive_classes(settings: Settings, target: Path) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="loglake-classes-") as home:
         option = java_option("XX:ArchiveClassesAtExit", target)
+        # Here, whatever cluster and storage the settings name: it is this machine's archive.
         thrown_away = settings.with_changes(
-            home=home, lake="", checkpoints="", spark_java_options=option
+            home=home, lake="", checkpoints="", spark_master="local[2]", spark_java_options=option
         )
         spark = spark_session(thrown_away, "class-archive")
         spark.sparkContext.setLogLevel("ERROR")
@@ -53,7 +54,9 @@ def _work(spark: SparkSession, settings: Settings) -> None:
     parsed = parse_access(_records(spark), history_days=settings.history_days)
     writer = LakeWriter(spark, settings, names.ACCESS_LOGS)
     lake = parsed.writeStream.foreachBatch(writer)
-    timely = parsed.where(F.col("reason").isNull()).withWatermark("event_time", "1 minute")
+    timely = parsed.where(F.col("reason").isNull()).withWatermark(
+        "event_time", f"{names.WATERMARK_SECONDS} seconds"
+    )
     traffic = http_traffic(timely).writeStream.format("noop").outputMode("update")
     for name, query in (("lake", lake), ("metrics", traffic)):
         checkpoint = settings.checkpoint("class_archive", name)
