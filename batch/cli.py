@@ -10,17 +10,17 @@ from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 
-from batch.detect import detect
-from batch.explain import explain_incident, explain_moment, recent
-from batch.files import log_file
-from batch.job import JobError
-from batch.learn import learn
-from batch.versions import newest
-from streaming.detection.collect import utc
-from streaming.incidents import Incident
-from streaming.session import spark_session, tune_for_long_jobs
-from streaming.settings import Settings
-from streaming.thresholds import Limits, Rules, rules_of
+from batch.files.detect import detect
+from batch.files.log_files import log_file
+from batch.jobs.explain import explain_incident, explain_moment, recent
+from batch.jobs.job import JobError
+from batch.learning.learn import learn
+from batch.learning.versions import newest
+from streaming.contracts.settings import Settings
+from streaming.detection.incidents import Incident
+from streaming.detection.limits import Limits, Rules, rules_of
+from streaming.detection.rows import utc
+from streaming.spark.session import spark_session, tune_for_long_jobs
 
 Tell = Callable[[str], None]
 

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from grafana.alert_queries import incident, latency, per_server, silence, stream
-from streaming import disk
+from streaming.live import disk
 
 FLOODS: Final = ("ip_spike", "server_flood")
 SCANS: Final = ("path_scan",)
 OPEN_FOR: Final = 300
 """Seconds back that an incident is looked for: so long it stays open without another window
-(streaming/incidents.py, DEFAULT_QUIET), and so late a verdict of a busy machine may come."""
+(streaming/detection/incidents.py, DEFAULT_QUIET), and so late a verdict of a busy machine may
+come."""
 
 
 @dataclass(frozen=True)

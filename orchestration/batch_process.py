@@ -13,8 +13,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration.resources import Loglake
-from streaming import names
-from streaming.settings import CHECKOUT
+from streaming.contracts import names
+from streaming.contracts.settings import CHECKOUT
 
 TERMINATION_SECONDS = 30
 

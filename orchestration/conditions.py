@@ -4,7 +4,7 @@ import dagster as dg
 
 from orchestration import keys
 from orchestration.health import utc_now
-from streaming import names
+from streaming.contracts import names
 
 LOGS = (names.ACCESS_LOGS, names.ERROR_LOGS)
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestration.health import Health, diagnose, utc_now
-from stack.errors import StackError
-from stack.supervisor import Program, Supervisor
-from streaming.progress import StreamProgress, read_progress
-from streaming.settings import Settings
+from orchestration.supervisor import Program, Supervisor
+from streaming.contracts.errors import StackError
+from streaming.contracts.progress import StreamProgress, read_progress
+from streaming.contracts.settings import Settings
 
 IDLE_SECONDS = 20
 """A stream that speaks but commits nothing for so long has no new lines to read: it runs."""

@@ -10,8 +10,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from streaming.progress import progress_path
-from streaming.settings import Settings
+from streaming.contracts.progress import progress_path
+from streaming.contracts.settings import Settings
 
 
 class Desired(BaseModel):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import dagster as dg
 
 from orchestration import keys
-from streaming import names
+from streaming.contracts import names
 
 STREAMED = (5, 10)
 """Minutes until a warning and until failure. A stream is reported every two minutes."""

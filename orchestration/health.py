@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from stack.supervisor import Program
-from streaming.progress import StreamProgress
+from orchestration.supervisor import Program
+from streaming.contracts.progress import StreamProgress
 
 HEARTBEAT_SECONDS = 60
 """A stream that has been silent for longer hangs; it speaks at least every few seconds."""
@@ -31,7 +31,7 @@ class Health(StrEnum):
 def diagnose(
     program: Program, progress: StreamProgress | None, now: datetime
 ) -> tuple[Health, str]:
-    """Judge a stream; the text says why in one sentence."""
+    """Evaluate a stream; the text says why in one sentence."""
     if not program.alive:
         if program.state == "STOPPED":
             return Health.STOPPED, "It is stopped."

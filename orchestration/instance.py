@@ -4,7 +4,7 @@ from pathlib import Path
 
 from jinja2 import Environment, StrictUndefined
 
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 TEMPLATE = Path(__file__).with_name("dagster.yaml")
 

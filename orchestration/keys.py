@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from streaming import names
+from streaming.contracts import names
 
 
 def stream(name: str) -> dg.AssetKey:
@@ -47,7 +47,7 @@ OUTPUTS: dict[str, dict[str, tuple[dg.AssetKey, ...]]] = {
         "metrics": (measurement(names.HTTP_TRAFFIC),),
         "application": (measurement(names.PIPELINE),),
         "detection": (
-            table(names.TRAFFIC_PANES),
+            table(names.TRAFFIC_PROFILES),
             table(names.INCIDENTS),
             measurement(names.HTTP_TOP_URLS),
             measurement(names.ANOMALIES),

@@ -11,7 +11,7 @@ import time
 from dagster import DagsterRunStatus
 from dagster_graphql import DagsterGraphQLClient, DagsterGraphQLClientError
 
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 POLL_SECONDS = 1.0
 FAILED = (DagsterRunStatus.FAILURE, DagsterRunStatus.CANCELED)

@@ -5,8 +5,8 @@ from typing import Any
 
 import dagster as dg
 
-from streaming.progress import QueryProgress, StreamProgress
-from streaming.settings import Settings
+from streaming.contracts.progress import QueryProgress, StreamProgress
+from streaming.contracts.settings import Settings
 
 
 def of_query(name: str, query: QueryProgress) -> Mapping[str, dg.MetadataValue]:

@@ -9,8 +9,8 @@ from pydantic import BaseModel
 from orchestration import keys, metadata
 from orchestration.healing import Healing
 from orchestration.verdicts import Verdict
-from streaming.progress import StreamProgress
-from streaming.settings import Settings
+from streaming.contracts.progress import StreamProgress
+from streaming.contracts.settings import Settings
 
 OBSERVE_SECONDS = 60
 """Dagster never deletes events, so plots get one point a minute."""
@@ -31,7 +31,7 @@ class Memory(BaseModel):
     batches: dict[str, int] = {}
     """Newest batch of each query that was reported."""
     verdicts: dict[str, str] = {}
-    judged_at: datetime | None = None
+    evaluated_at: datetime | None = None
 
 
 def observation(
@@ -75,9 +75,9 @@ def evaluations(
     memory: Memory, stream: str, verdicts: dict[str, Verdict], now: datetime
 ) -> Iterator[Event]:
     """Yield verdicts that changed, and all of them once an hour."""
-    everything = _due(memory.judged_at, REPEAT_SECONDS, now)
+    everything = _due(memory.evaluated_at, REPEAT_SECONDS, now)
     if everything:
-        memory.judged_at = now
+        memory.evaluated_at = now
     for name, verdict in verdicts.items():
         if everything or memory.verdicts.get(name) != verdict.key:
             memory.verdicts[name] = verdict.key

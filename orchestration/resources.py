@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 
 class Loglake(dg.ConfigurableResource):

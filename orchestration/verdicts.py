@@ -1,4 +1,4 @@
-"""Judgements of a stream's progress, by name; the name is the statement that holds or does not."""
+"""Evaluations of a stream's progress, by name; the name is the statement that holds or does not."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import dagster as dg
 
 from orchestration.healing import Healing
 from orchestration.health import Health
-from streaming.progress import StreamProgress
+from streaming.contracts.progress import StreamProgress
 
 MAX_LAG_SECONDS = 60
 """More unread lines than this many seconds of reading is a backlog that users notice."""

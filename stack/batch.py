@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from stack.errors import StackError
+from streaming.contracts.errors import StackError
 
 
 class Moment(click.ParamType):

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 from rich.console import Console
 
 import stack.commands
-from stack.errors import StackError
-from streaming.settings import Settings, sentence
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings, sentence
 
 console = Console(highlight=False)
 

@@ -3,7 +3,7 @@
 import sys
 import textwrap
 
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 _HEAD = (
     "# Settings of Loglake. Copy to .env and change what you need; the environment goes first.\n"

@@ -6,8 +6,8 @@ from typing import Final
 from stack.kafka import RECORD_BYTES
 from stack.render import render, write
 from stack.setup import flume_classes, java
-from streaming import names
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts import names
+from streaming.contracts.settings import CHECKOUT, Settings
 
 COLLECTOR: Final = "collector"
 # Short-lived compilation and one collector thread: four JVMs share the machine with Spark.

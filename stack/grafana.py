@@ -14,10 +14,10 @@ from typing import Final
 
 import httpx
 
-from stack.errors import StackError
 from stack.secrets import ensure_secret
 from stack.service import Service
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import CHECKOUT, Settings
 
 VERSION: Final = "12.3.2"
 DOWNLOADS: Final = "https://dl.grafana.com/oss/release"

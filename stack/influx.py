@@ -5,11 +5,11 @@ from typing import Any, Final
 
 import httpx
 
-from stack.errors import StackError
 from stack.secrets import ensure_secret, write_private
 from stack.setup import influxd
-from streaming import names
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import CHECKOUT, Settings
 
 ADMIN_TOKEN: Final = "influx_admin_token"  # noqa: S105 (names of secrets)
 ADMIN_PASSWORD: Final = "influx_admin_password"  # noqa: S105

@@ -11,12 +11,12 @@ from typing import Final
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
-from stack.errors import StackError
 from stack.processes import run
 from stack.render import render, write
 from stack.setup import java
-from streaming import names
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import CHECKOUT, Settings
 
 RECORD_BYTES: Final = 6 * 1024 * 1024
 """Largest record: far above the longest line that Flume sends on, so that none blocks its sink."""

@@ -12,12 +12,12 @@ from typing import Final
 import httpx
 import psutil
 
-from stack.errors import StackError
+from orchestration.supervisor import Program, Supervisor, socket_path
 from stack.service import Service
 from stack.services import directories, services, write_supervisord_conf
 from stack.setup import check
-from stack.supervisor import Program, Supervisor, socket_path
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import CHECKOUT, Settings
 
 READY_SECONDS: Final = 120
 """How long one service may take to become ready."""

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stack.errors import StackError
-from streaming.settings import CHECKOUT
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import CHECKOUT
 
 
 def render(template: str, **values: object) -> str:

@@ -12,10 +12,10 @@ from typing import IO, Any, Final
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from stack.errors import StackError
 from stack.kafka import RECORD_BYTES
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 _GZIP: Final = b"\x1f\x8b"
 _COMBINED: Final = re.compile(rb'\S+ \S+ .*\[[^\]]+\] "')
@@ -26,7 +26,7 @@ _ERROR: Final = re.compile(rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] ")
 class Sent:
     """Lines of one file: `lines` went to Kafka; `doubtful` of them look like no known format.
 
-    Doubtful lines are judged by the stream as every line is; most end in `rejected_lines`.
+    Doubtful lines are evaluated by the stream as every line is; most end in `rejected_lines`.
     """
 
     lines: int = 0
@@ -103,7 +103,7 @@ def read_lines(
 
 
 def looks_known(line: bytes, *, errors: bool) -> bool:
-    """Whether a line has the outward form of an nginx log line; the stream judges exactly."""
+    """Whether a line has the outward form of an nginx log line; the stream evaluates exactly."""
     if errors:
         return _ERROR.match(line) is not None
     if not line.startswith(b"{"):

@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 
 def write_private(path: Path, text: str) -> None:

@@ -6,9 +6,9 @@ from typing import Final
 from influxdb_client import InfluxDBClient
 
 from stack import influx
-from streaming import names
-from streaming.measurements import BASELINE_METRICS, MEASUREMENTS, TOP_ANOMALIES, TOP_URLS
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.measurements import BASELINE_METRICS, MEASUREMENTS, TOP_ANOMALIES, TOP_URLS
+from streaming.contracts.settings import Settings
 
 _RANKS: Final = {names.HTTP_TOP_URLS: TOP_URLS, names.ANOMALIES: TOP_ANOMALIES}
 _QUERIES: Final = 3

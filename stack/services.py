@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from orchestration.instance import dagster_home, write_instance
+from orchestration.supervisor import PASSWORD, USER, socket_path
 from stack import flume, grafana, influx, kafka
 from stack.nginx.config import nginx_command, server_dir, write_config
 from stack.render import render
 from stack.secrets import ensure_secret, write_private
 from stack.service import Service
-from stack.supervisor import PASSWORD, USER, socket_path
-from streaming import names
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts import names
+from streaming.contracts.settings import CHECKOUT, Settings
 
 _PRIORITY: Final = {names.STREAM_ERRORS: ("nice", "-n", "3")}
 """A hundredth of the lines cost the errors' stream as much as it costs the other to compile and to
@@ -110,7 +110,7 @@ def _streams(settings: Settings) -> list[Service]:
     return [
         Service(
             stream,
-            (*_PRIORITY.get(stream, ()), sys.executable, "-m", f"streaming.{stream}"),
+            (*_PRIORITY.get(stream, ()), sys.executable, "-m", f"streaming.live.{stream}"),
             # The Spark UI listens on every address unless told otherwise.
             environment={**settings.environment(), "SPARK_LOCAL_IP": "127.0.0.1"},
             depends_on=tuple(s.name for s in _storage(settings)),

@@ -19,9 +19,9 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from stack import grafana
-from stack.errors import StackError
 from stack.processes import run
-from streaming.settings import CHECKOUT, CLASS_ARCHIVE, Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import CHECKOUT, CLASS_ARCHIVE, Settings
 
 JAVA_MIN: Final = 17
 JARS: Final = ("kafka", "flume", "spark")
@@ -161,7 +161,7 @@ def _class_archive(settings: Settings) -> Step:
         draft = CLASS_ARCHIVE.with_suffix(".new")
         for path in (draft, CLASS_ARCHIVE):
             path.unlink(missing_ok=True)
-        program = [sys.executable, "-m", "streaming.class_archive", str(draft)]
+        program = [sys.executable, "-m", "streaming.spark.class_archive", str(draft)]
         environment = {**os.environ, **settings.environment()}
         run(program, "archiving Spark's classes", environment)
         draft.rename(CLASS_ARCHIVE)

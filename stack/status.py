@@ -4,13 +4,14 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from orchestration.supervisor import Program, Supervisor
 from stack.launch import READY_SECONDS, is_ready
 from stack.service import Service
 from stack.services import services
-from stack.supervisor import Program, Supervisor
-from streaming import disk, names
-from streaming.progress import read_progress
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.progress import read_progress
+from streaming.contracts.settings import Settings
+from streaming.live import disk
 
 HEARTBEAT_SECONDS: Final = 60
 """A stream that has not spoken for so long hangs."""

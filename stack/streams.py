@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Final
 
-from stack.errors import StackError
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 JOB: Final = "start_streams"
 

@@ -13,7 +13,7 @@ from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts.settings import CHECKOUT, Settings
 
 RUNBOOKS: Final = CHECKOUT / "docs" / "runbooks" / "alerts.md"
 LARGEST_BODY: Final = 1 << 20

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from streaming.session import spark_session
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
+from streaming.spark.session import spark_session
 
 # Spark programs of tests live for seconds: the JVM's second compiler, for code that is hot for
 # minutes, would take a quarter of their CPU.

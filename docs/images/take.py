@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 from websockets.sync.client import ClientConnection, connect
 
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 HERE = Path(__file__).parent
 GROUPS = ("streams", "lake")

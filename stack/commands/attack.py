@@ -8,7 +8,7 @@ from rich.console import Console
 from stack.demo import attack_plans
 from stack.demo.attacks import attack
 from stack.demo.traffic import Meter
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
 

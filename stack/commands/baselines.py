@@ -8,15 +8,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from stack.errors import StackError
-from streaming.settings import Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 
 @click.command("baselines")
-@click.option("--full", is_flag=True, help="Make all panes anew from the lake first.")
+@click.option("--full", is_flag=True, help="Make all profiles anew from the lake first.")
 @click.option("--accept", is_flag=True, help="Let thresholds move as far as they want.")
 @click.option("--readmit", multiple=True, metavar="INCIDENT", help="An incident to learn from.")
 @click.pass_obj
@@ -24,8 +24,8 @@ def baselines_command(
     settings: Settings, full: bool, accept: bool, readmit: tuple[str, ...]
 ) -> None:
     """Learn from the lake, test against injected attacks, publish a new version or say why not."""
-    from batch.baselines import recompute
-    from batch.job import JobError
+    from batch.jobs.baselines import recompute
+    from batch.jobs.job import JobError
 
     try:
         with errors.status("Starting Spark …"):
@@ -49,8 +49,8 @@ def baselines_command(
 @click.pass_obj
 def backtest_command(settings: Settings, days: int, as_json: bool) -> None:
     """Put labelled attacks into the past and count what the detector finds."""
-    from batch.backtest import backtest
-    from batch.job import JobError
+    from batch.jobs.backtest import backtest
+    from batch.jobs.job import JobError
 
     try:
         with errors.status("Starting Spark …"):

@@ -16,14 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from urllib3.exceptions import HTTPError
 
+from orchestration.supervisor import Supervisor
 from stack import influx, launch
 from stack.commands.services import bring_up, places
 from stack.demo.publish import publish_history
-from stack.errors import StackError
 from stack.status import status
-from stack.supervisor import Supervisor
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 HISTORY_LINES: Final = 2_000_000
 """Without --rate, history is this long: about a minute of writing on two free cores."""

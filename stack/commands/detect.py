@@ -9,8 +9,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from stack.errors import StackError
-from streaming.settings import Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -33,7 +33,7 @@ TABLE_WIDTH = 190
     "--allow",
     multiple=True,
     metavar="CLIENT",
-    help="Address or network that is never judged.",
+    help="Address or network that is never evaluated.",
 )
 @click.pass_obj
 def detect_command(

@@ -8,9 +8,9 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from stack.errors import StackError
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
@@ -49,7 +49,7 @@ def explain_command(
         console.print(found["sentence"])
         for line in found["incident"]["evidence"]:
             console.print(f"  {line}", markup=False)
-    rows = found.get("judgements") or found.get("incidents") or []
+    rows = found.get("evaluations") or found.get("incidents") or []
     console.print(_table(rows) if rows else "Nothing to tell of that time.")
 
 

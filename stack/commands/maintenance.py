@@ -4,7 +4,7 @@ import click
 from rich.console import Console
 
 from stack.batch import spoken
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
 
@@ -13,7 +13,7 @@ console = Console(highlight=False)
 @click.pass_obj
 def maintenance_command(settings: Settings) -> None:
     """Join small files, drop old days, delete unneeded files, check the hourly roll-up."""
-    from batch.maintenance import run  # Spark takes seconds to import
+    from batch.jobs.maintenance import run  # Spark takes seconds to import
 
     with spoken(), console.status("tidying the tables up"):
         done = run(settings)

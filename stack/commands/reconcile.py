@@ -6,8 +6,8 @@ import click
 from rich.console import Console
 
 from stack.batch import period, spoken
-from stack.errors import StackError
-from streaming.settings import Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
 
@@ -17,7 +17,7 @@ console = Console(highlight=False)
 @click.pass_obj
 def reconcile_command(settings: Settings, start: datetime | None, stop: datetime | None) -> None:
     """Overwrite points that differ from the lake: what changed since the last run, or a period."""
-    from batch.reconcile import run  # Spark takes seconds to import
+    from batch.jobs.reconcile import run  # Spark takes seconds to import
 
     if (start is None) != (stop is None):
         raise StackError("--from and --to go together; give both, or neither")

@@ -11,12 +11,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from stack import launch
-from stack.errors import StackError
 from stack.services import services
 from stack.setup import setup
 from stack.status import Status, disk_warning, status
 from stack.streams import start_streams
-from streaming.settings import Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
 

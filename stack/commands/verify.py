@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stack.batch import period, spoken
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
 
@@ -26,7 +26,7 @@ def verify_command(
     as_json: bool,
 ) -> None:
     """Compare Kafka, lake and InfluxDB, by default over the last hour; status 1 if they differ."""
-    from batch.verify import SAMPLE, run  # Spark takes seconds to import
+    from batch.jobs.verify import SAMPLE, run  # Spark takes seconds to import
 
     settings: Settings = context.obj
     sample = 1_000_000 if every_window else SAMPLE

@@ -10,8 +10,8 @@ import httpx
 from stack.demo import attack_plans
 from stack.demo.traffic import Meter, drive
 from stack.demo.wire import Wire
-from stack.errors import StackError
-from streaming.settings import Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 GRACE_S = 3.0
 """Seconds that the last answers may take after the last request."""

@@ -13,10 +13,10 @@ from zoneinfo import ZoneInfo
 
 from stack.demo.history import DAY_S, Incident, past_incidents, server_records
 from stack.demo.profile import Profile
-from stack.errors import StackError
 from stack.replay import producer_for
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 SEED: Final = 1
 _WORKERS: Final = max(1, min(4, os.cpu_count() or 1))

@@ -13,7 +13,7 @@ import click
 from stack.demo.profile import Profile, timeline
 from stack.demo.visitors import Ask
 from stack.demo.wire import Reply, Wire, gave_up
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 LATEST_S: Final = 5.0
 """A request that could not be sent this long after it was due is dropped and counted."""

@@ -17,7 +17,7 @@ import click
 import uvicorn
 
 from stack.demo.shop import UPSTREAM_TIMEOUT_S, Answer, answer, broken
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 Message = dict[str, Any]
 Send = Callable[[Message], Awaitable[None]]

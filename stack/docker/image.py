@@ -3,7 +3,7 @@
 import sys
 
 from stack.setup import steps
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 
 def main() -> None:

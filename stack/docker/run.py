@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from orchestration.desired import read_desired, wish
+from orchestration.supervisor import PASSWORD, Supervisor
 from stack import grafana, influx, kafka
-from stack.errors import StackError
 from stack.secrets import ensure_secret, write_private
 from stack.service import Service
 from stack.services import PARTS, write_supervisord_conf
-from stack.supervisor import PASSWORD, Supervisor
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import CHECKOUT, Settings
 
 POSTGRES: Final = ("postgres", "5432", "dagster", "dagster")
 """Host, port, database and user of Dagster's storage, as compose.yaml has them."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from stack.demo.assets import write_site
-from stack.errors import StackError
 from stack.render import render, write
 from stack.secrets import ensure_secret, write_private
 from stack.setup import find_program
-from streaming.settings import Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 WORKER_CONNECTIONS: Final = 4096
 ADMIN_USER: Final = "operator"

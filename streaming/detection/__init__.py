@@ -1,1 +1,1 @@
-"""Judging panes: the rules, their thresholds and what they say."""
+"""Evaluating profiles: rules, limits, scores and incidents. No Spark."""

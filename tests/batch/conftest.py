@@ -11,9 +11,10 @@ from influxdb_client import InfluxDBClient
 from pyspark.sql import SparkSession
 
 from stack import launch
-from streaming import names, schemas, tables
-from streaming.influx_sink import InfluxSink
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.settings import Settings
+from streaming.live.influx_sink import InfluxSink
+from streaming.spark import delta_tables, schemas
 from tests.fixtures.ports import free_port_settings
 
 
@@ -38,7 +39,7 @@ class Lake:
         self.settings = settings
         self.now = datetime.now(UTC)
         for name in (names.ACCESS_LOGS, names.ERROR_LOGS, names.REJECTED_LINES):
-            tables.ensure_table(spark, settings, name)
+            delta_tables.ensure_table(spark, settings, name)
 
     def access(self, ids: str, minutes_ago: float, server: str = "web1", offset: int = 0) -> None:
         """Append one request per letter of `ids`, all at the same moment."""

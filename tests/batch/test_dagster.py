@@ -11,9 +11,10 @@ import dagster as dg
 import psutil
 import pytest
 
-from streaming import names, tables
-from streaming.panes import traffic_panes
-from streaming.settings import CHECKOUT
+from streaming.contracts import names
+from streaming.contracts.settings import CHECKOUT
+from streaming.spark import delta_tables
+from streaming.windows.traffic_profile import traffic_profiles
 from tests.batch.conftest import Lake
 from tests.fixtures.stack import eventually
 from tests.orchestration.world import DEFINITIONS
@@ -40,7 +41,7 @@ def family(pid: int) -> list[psutil.Process]:
     """The batch job of a run and its JVM, once both are there."""
     found = psutil.Process(pid).children(recursive=True)
     try:
-        job = any("batch.reconcile" in process.cmdline() for process in found)
+        job = any("batch.jobs.reconcile" in process.cmdline() for process in found)
         jvm = any(process.name() == "java" for process in found)
     except psutil.NoSuchProcess:  # Spark's launcher starts short-lived helpers
         return []
@@ -68,7 +69,7 @@ def test_a_run_that_is_terminated_is_not_tried_again(located: Lake) -> None:
         assert run.stderr is not None
         said = run.stderr.read()
     assert run.returncode != 0
-    assert "batch.reconcile was terminated" in said
+    assert "batch.jobs.reconcile was terminated" in said
     assert "STEP_UP_FOR_RETRY" not in said
     _, left = psutil.wait_procs(children, timeout=60)
     assert not left
@@ -101,11 +102,11 @@ def test_each_job_ends_well_on_a_young_lake_and_reports_its_figures(
 ) -> None:
     for ids, minutes in (("abc", 190), ("def", 100), ("gh", 30)):
         located.access(ids, minutes_ago=minutes)
-    for name in (names.TRAFFIC_PANES, names.ERROR_PANES, names.BASELINES, names.INCIDENTS):
-        tables.ensure_table(located.spark, located.settings, name)
-    logs = tables.read_table(located.spark, located.settings, names.ACCESS_LOGS)
-    panes = traffic_panes(logs).write.format("delta").mode("append")
-    panes.save(located.settings.table(names.TRAFFIC_PANES))
+    for name in (names.TRAFFIC_PROFILES, names.ERROR_PROFILES, names.BASELINES, names.INCIDENTS):
+        delta_tables.ensure_table(located.spark, located.settings, name)
+    logs = delta_tables.read_table(located.spark, located.settings, names.ACCESS_LOGS)
+    profiles = traffic_profiles(logs).write.format("delta").mode("append")
+    profiles.save(located.settings.table(names.TRAFFIC_PROFILES))
     with dg.DagsterInstance.ephemeral() as instance:
         result = DEFINITIONS.resolve_job_def(job).execute_in_process(
             instance=instance, raise_on_error=False
@@ -118,13 +119,13 @@ def test_each_job_ends_well_on_a_young_lake_and_reports_its_figures(
 
 
 def test_a_job_that_cannot_run_yet_says_why_and_is_not_tried_again(located: Lake) -> None:
-    for name in (names.TRAFFIC_PANES, names.BASELINES):
-        tables.ensure_table(located.spark, located.settings, name)
+    for name in (names.TRAFFIC_PROFILES, names.BASELINES):
+        delta_tables.ensure_table(located.spark, located.settings, name)
     job = DEFINITIONS.resolve_job_def("backtest")
     with dg.DagsterInstance.ephemeral() as instance:
         result = job.execute_in_process(instance=instance, raise_on_error=False)
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    assert "there are no traffic panes yet" in str(failure.event_specific_data)
+    assert "there are no traffic profiles yet" in str(failure.event_specific_data)
     assert not any(event.is_step_up_for_retry for event in result.all_events)
 
 

@@ -1,6 +1,6 @@
 """`python -m tests.bench.crowd 1000000`: so many clients and URLs in ten minutes, one an attacker.
 
-Prints how large the panes and the detector's memory of them become, and whom it names.
+Prints how large the profiles and the detector's memory of them become, and whom it names.
 """
 
 import json
@@ -15,14 +15,14 @@ import click
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from streaming.detection.collect import panes_of
-from streaming.detection.judge import judge
-from streaming.detection.live import Memory
-from streaming.incidents import merge
-from streaming.panes import traffic_panes
-from streaming.session import spark_session
-from streaming.settings import Settings
-from streaming.thresholds import Limits, Rules
+from streaming.contracts.settings import Settings
+from streaming.detection.engine import evaluate
+from streaming.detection.incidents import merge
+from streaming.detection.limits import Limits, Rules
+from streaming.detection.rows import profiles_of
+from streaming.detection.state import Memory
+from streaming.spark.session import spark_session
+from streaming.windows.traffic_profile import traffic_profiles
 from tests.fixtures.lines import access_logs
 
 START: Final = 1_767_600_000
@@ -59,19 +59,21 @@ def crowd(spark: SparkSession, clients: int, windows: int) -> DataFrame:
 
 def sizes(spark: SparkSession, clients: int, windows: int) -> dict[str, Any]:
     """What such a crowd comes to: rows, largest lists, bytes in memory, entities named."""
-    panes = list(panes_of(traffic_panes(crowd(spark, clients, windows), fleet=False)))
+    profiles = list(profiles_of(traffic_profiles(crowd(spark, clients, windows), fleet=False)))
     memory: Memory = Memory()
-    memory.replace((), panes)
-    end = panes[-1].second
-    change = memory.judge((), end, lambda some, start, until, seen: judge(some, Limits(), Rules()))
-    incidents = merge(change.judgements, end + 10)
+    memory.replace((), profiles)
+    end = profiles[-1].second
+    change = memory.evaluate(
+        (), end, lambda some, start, until, seen: evaluate(some, Limits(), Rules())
+    )
+    incidents = merge(change.evaluations, end + 10)
     return {
-        "clients": sum(pane.clients for pane in panes),
-        "panes": len(panes),
-        "heavy": max(len(pane.heavy) for pane in panes),
-        "missers": max(len(pane.missers) for pane in panes),
-        "routes": max(len(pane.routes) for pane in panes),
-        "bytes_per_pane": max(len(pickle.dumps(pane)) for pane in panes),
+        "clients": sum(profile.clients for profile in profiles),
+        "profiles": len(profiles),
+        "heavy": max(len(profile.top_clients) for profile in profiles),
+        "clients_with_404s": max(len(profile.clients_with_404s) for profile in profiles),
+        "routes": max(len(profile.routes) for profile in profiles),
+        "bytes_per_profile": max(len(pickle.dumps(profile)) for profile in profiles),
         "bytes_of_memory": len(pickle.dumps(memory)),
         "series": len({(i.kind, i.server) for i in incidents}),
         "named": sorted({i.entity for i in incidents if i.kind == "path_scan"}),

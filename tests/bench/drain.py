@@ -10,7 +10,7 @@ from typing import Any
 import click
 import psutil
 
-from streaming.session import spark_session
+from streaming.spark.session import spark_session
 from tests.bench.keep_ratio import LINES, SIDES, full_topic
 
 

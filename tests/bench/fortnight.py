@@ -1,6 +1,6 @@
 """`python -m tests.bench.fortnight`: the detector on a generated fortnight, clean and attacked.
 
-Realistic traffic of a shop is learned from; the same fortnight is judged without an attack, and
+Realistic traffic of a shop is learned from; the same fortnight is evaluated without an attack, and
 its last days with labelled attacks. Another fortnight, with one incident a day of every kind,
 shows how far attacks in the past move the thresholds.
 """
@@ -23,23 +23,24 @@ import click
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from batch.attacks import RULES as ATTACKS
-from batch.backtest import field_of
-from batch.detect import judge_all
-from batch.files import log_file, records
-from batch.learn import learn
-from batch.scores import run_backtest
+from batch.evaluation.attacks import RULES as ATTACKS
+from batch.evaluation.scores import run_backtest
+from batch.files.detect import evaluate_all
+from batch.files.log_files import log_file, records
+from batch.jobs.backtest import field_of
+from batch.learning.learn import learn
 from stack.demo.history import past_incidents, server_records
 from stack.demo.profile import Profile
-from streaming import names, schemas, tables
-from streaming.access_lines import parse_access
-from streaming.error_lines import parse_errors, stitch
-from streaming.error_panes import error_panes
-from streaming.incidents import Incident, merge
-from streaming.panes import traffic_panes
-from streaming.session import spark_session, tune_for_long_jobs
-from streaming.settings import Settings
-from streaming.thresholds import Limits, Rules
+from streaming.contracts import names
+from streaming.contracts.settings import Settings
+from streaming.detection.incidents import Incident, merge
+from streaming.detection.limits import Limits, Rules
+from streaming.logs.access import parse_access
+from streaming.logs.error import parse_errors, stitch
+from streaming.spark import delta_tables, schemas
+from streaming.spark.session import spark_session, tune_for_long_jobs
+from streaming.windows.error_profile import error_profiles
+from streaming.windows.traffic_profile import traffic_profiles
 
 START: Final = 1_792_972_800
 """A Monday, 2026-10-26: the fortnight begins a day after the clocks of Europe changed."""
@@ -69,15 +70,15 @@ def write_lines(home: Path, days: int, rate: float, seed: int, attacked: bool) -
 
 
 def load(spark: SparkSession, settings: Settings, home: Path) -> tuple[DataFrame, DataFrame]:
-    """Put the logs into a lake of their own and return its traffic and error panes."""
-    for name in (names.ACCESS_LOGS, names.TRAFFIC_PANES, names.ERROR_PANES):
-        tables.ensure_table(spark, settings, name)
+    """Put the logs into a lake of their own and return its traffic and error profiles."""
+    for name in (names.ACCESS_LOGS, names.TRAFFIC_PROFILES, names.ERROR_PROFILES):
+        delta_tables.ensure_table(spark, settings, name)
     for server in SERVERS:
         files = [log_file(path, server) for path in sorted(home.glob(f"access.{server}.*"))]
         parsed = parse_access(records(spark, files), history_days=None)
         _append(settings, names.ACCESS_LOGS, parsed.where(F.col("reason").isNull()))
-    traffic = traffic_panes(tables.read_table(spark, settings, names.ACCESS_LOGS))
-    _append(settings, names.TRAFFIC_PANES, traffic)
+    traffic = traffic_profiles(delta_tables.read_table(spark, settings, names.ACCESS_LOGS))
+    _append(settings, names.TRAFFIC_PROFILES, traffic)
     errors = [
         parse_errors(
             stitch(records(spark, [log_file(path, path.name.split(".")[1])])),
@@ -87,9 +88,9 @@ def load(spark: SparkSession, settings: Settings, home: Path) -> tuple[DataFrame
         for path in sorted(home.glob("error.*"))
     ]
     for parsed in errors:
-        _append(settings, names.ERROR_PANES, error_panes(parsed, fleet=False))
-    panes = (names.TRAFFIC_PANES, names.ERROR_PANES)
-    found = [tables.read_table(spark, settings, name) for name in panes]
+        _append(settings, names.ERROR_PROFILES, error_profiles(parsed, fleet=False))
+    profiles = (names.TRAFFIC_PROFILES, names.ERROR_PROFILES)
+    found = [delta_tables.read_table(spark, settings, name) for name in profiles]
     return found[0], found[1]
 
 
@@ -177,13 +178,14 @@ def run(home: Path, options: argparse.Namespace) -> None:
     for name, where in lines.items():
         place = settings.with_changes(home=home / name)
         started = monotonic()
-        if not Path(place.table(names.TRAFFIC_PANES)).exists():
+        if not Path(place.table(names.TRAFFIC_PROFILES)).exists():
             traffic, troubles = load(spark, place, where)
         else:
             traffic, troubles = (
-                tables.read_table(spark, place, t) for t in (names.TRAFFIC_PANES, names.ERROR_PANES)
+                delta_tables.read_table(spark, place, t)
+                for t in (names.TRAFFIC_PROFILES, names.ERROR_PROFILES)
             )
-        say("panes", which=name, panes=traffic.count(), seconds=monotonic() - started)
+        say("profiles", which=name, profiles=traffic.count(), seconds=monotonic() - started)
         started = monotonic()
         fits[name] = learn(traffic, troubles, RULES)
         say("fit", which=name, seconds=monotonic() - started, rows=len(fits[name].rows))
@@ -191,7 +193,7 @@ def run(home: Path, options: argparse.Namespace) -> None:
         if name == "clean":
             limits = fits[name].limits(replace(RULES))
             end = START + days * DAY
-            found = merge(judge_all(traffic, troubles, limits, RULES), end)
+            found = merge(evaluate_all(traffic, troubles, limits, RULES), end)
             say("clean fortnight", incidents=by_kind(found), days=days, servers=len(SERVERS))
             tried = {"learned": limits, "floors": Limits()}
             attacked(spark, place, tried, options.seeds, options.attacked_days)

@@ -3,7 +3,8 @@
 Both sides drain the same topic in turn, A B A B …, each in a fresh JVM with the same heap:
 A reads Kafka, casts, parses JSON into strings and drops the rows; B is the whole application,
 with its own triggers and its detector, until the lake has every line and live metrics are at its
-end. The detector then judges what the drain brought, and `reconcile` makes its points. The time is
+end. The detector then evaluates what the drain brought, and `reconcile` makes its points. The time
+is
 from the start of the queries, of Spark's session excepted, to the last line.
 """
 
@@ -23,13 +24,13 @@ from pyspark.sql import types as T
 from rich.console import Console
 from rich.table import Table
 
-from streaming import names
-from streaming.application import Application
-from streaming.kafka_source import read_topic
-from streaming.progress import QueryProgress
-from streaming.session import spark_session, tune
-from streaming.settings import Settings
-from streaming.stream_access import build
+from streaming.contracts import names
+from streaming.contracts.progress import QueryProgress
+from streaming.contracts.settings import Settings
+from streaming.live.application import Application
+from streaming.live.stream_access import build
+from streaming.spark.kafka_source import read_topic
+from streaming.spark.session import spark_session, tune
 from tests.bench.services import running
 
 LINES = 1_199_994

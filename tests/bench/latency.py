@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from stack.demo.traffic import send_known
-from streaming import names
-from streaming.progress import read_progress
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.progress import read_progress
+from streaming.contracts.settings import Settings
 from tests.bench.services import running
 from tests.end_to_end import oracle
 from tests.fixtures.stack import Stack, eventually

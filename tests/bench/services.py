@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stack import launch
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 from tests.fixtures.ports import free_port_settings
 from tests.fixtures.stack import Stack
 

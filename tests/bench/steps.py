@@ -13,15 +13,16 @@ from pyspark.sql import DataFrame, SparkSession
 from rich.console import Console
 from rich.table import Table
 
-from batch.offsets import Ranges, ranges
-from streaming import metrics, names, tables
-from streaming.access_lines import parse_access
-from streaming.batches import summary
-from streaming.kafka_source import READING, records
-from streaming.kept import kept
-from streaming.lines import accepted
-from streaming.session import spark_session, tune
-from streaming.settings import Settings
+from batch.repair.kafka_audit import Ranges, ranges
+from streaming.contracts import names
+from streaming.contracts.settings import Settings
+from streaming.logs.access import parse_access
+from streaming.logs.records import accepted
+from streaming.spark import delta_tables, live_metrics
+from streaming.spark.batch_summary import summary
+from streaming.spark.cached import cached
+from streaming.spark.kafka_source import READING, records
+from streaming.spark.session import spark_session, tune
 from tests.bench.keep_ratio import LINES, as_strings, full_topic
 
 FEW, MANY = 3_000, 200_000
@@ -65,7 +66,7 @@ class Topic:
 
     def append_once(self) -> None:
         """Do what `LakeWriter` does of a batch: keep it, look for repeats, append it."""
-        with kept(self.parsed(), eager=False) as rows:
+        with cached(self.parsed(), eager=False) as rows:
             summary(rows)
             self.append(rows)
 
@@ -80,11 +81,11 @@ STEPS: dict[str, Callable[[Topic], None]] = {
     "plain: from_json into texts": lambda topic: _drop(as_strings(topic.read())),
     "parse for live metrics": lambda topic: _drop(topic.parsed(detail=False)),
     "and aggregate": lambda topic: _drop(
-        metrics.http_traffic(topic.parsed(detail=False).where("reason IS NULL"))
+        live_metrics.http_traffic(topic.parsed(detail=False).where("reason IS NULL"))
     ),
     "parse for the lake": lambda topic: _drop(accepted(topic.parsed())),
     "and append": lambda topic: topic.append(topic.parsed()),
-    "and keep, to look for repeats": Topic.append_once,
+    "and cache, to look for repeats": Topic.append_once,
 }
 
 
@@ -104,7 +105,7 @@ def main() -> None:
         spark = spark_session(settings, "bench-steps")
         spark.sparkContext.setLogLevel("ERROR")
         tune(spark)
-        tables.ensure_table(spark, settings, names.ACCESS_LOGS)
+        delta_tables.ensure_table(spark, settings, names.ACCESS_LOGS)
         whole = ranges(
             settings, names.TOPIC_ACCESS, datetime.fromtimestamp(0, UTC), datetime.now(UTC)
         )

@@ -4,7 +4,8 @@ from collections import Counter
 
 from pyspark.sql import SparkSession
 
-from streaming import names, tables
+from streaming.contracts import names
+from streaming.spark import delta_tables
 from tests.end_to_end import oracle
 from tests.fixtures.stack import Stack, eventually
 
@@ -14,7 +15,7 @@ PATIENCE = 240
 
 def assert_lake_holds_each_once(stack: Stack, spark: SparkSession, sent: set[str]) -> None:
     def stored() -> Counter[str]:
-        table = tables.read_table(spark, stack.settings, names.ACCESS_LOGS)
+        table = delta_tables.read_table(spark, stack.settings, names.ACCESS_LOGS)
         return Counter(row["request_id"] for row in table.select("request_id").collect())
 
     found = eventually(lambda: (rows := stored()) and sent <= rows.keys() and rows, PATIENCE, 2)
@@ -64,14 +65,14 @@ def assert_error_lines_match(stack: Stack, spark: SparkSession) -> None:
     """
 
     def lake() -> int:
-        logs = tables.read_table(spark, stack.settings, names.ERROR_LOGS)
-        refused = tables.read_table(spark, stack.settings, names.REJECTED_LINES)
+        logs = delta_tables.read_table(spark, stack.settings, names.ERROR_LOGS)
+        refused = delta_tables.read_table(spark, stack.settings, names.REJECTED_LINES)
         return logs.count() + refused.where(f"topic = '{names.TOPIC_ERRORS}'").count()
 
     def counted() -> int:
         return sum(row["_value"] for row in stack.flux(query))
 
     eventually(lambda: lake() == written(), PATIENCE, 2)
-    logs = tables.read_table(spark, stack.settings, names.ERROR_LOGS)
+    logs = delta_tables.read_table(spark, stack.settings, names.ERROR_LOGS)
     assert logs.select("event_id").distinct().count() == logs.count()
     eventually(lambda: counted() == logs.count(), PATIENCE, 2)

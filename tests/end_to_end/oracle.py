@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from streaming import names
+from streaming.contracts import names
 
 
 @dataclass

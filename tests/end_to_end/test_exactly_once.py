@@ -13,8 +13,8 @@ from pyspark.sql import SparkSession
 from orchestration.control import log_tail
 from stack.demo.traffic import send_known
 from stack.demo.wire import Reply
-from streaming import names
-from streaming.progress import read_progress
+from streaming.contracts import names
+from streaming.contracts.progress import read_progress
 from tests.bench.latency import COUNT, latencies, visible
 from tests.end_to_end import claims, oracle
 from tests.fixtures.stack import Stack, eventually

@@ -15,8 +15,8 @@ from pyspark.sql import SparkSession
 
 from stack.demo.traffic import send_known
 from stack.streams import start_streams
-from streaming import names
-from streaming.settings import CHECKOUT
+from streaming.contracts import names
+from streaming.contracts.settings import CHECKOUT
 from tests.end_to_end import claims
 from tests.fixtures.stack import Stack, eventually
 
@@ -68,7 +68,8 @@ def _kill_all(stack: Stack, healed: dict[str, float]) -> None:
         killed = time.monotonic()
         os.kill(pid, signal.SIGKILL)
         eventually(
-            lambda victim=victim, pid=pid: stack.supervisor.info(victim).pid not in (0, pid), 120
+            lambda victim=victim, pid=pid: stack.supervisor.info(victim).pid not in (0, pid),
+            120,
         )
         healed[victim] = time.monotonic() - killed
 

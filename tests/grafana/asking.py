@@ -10,7 +10,7 @@ from influxdb_client import InfluxDBClient
 from influxdb_client.client.flux_table import FluxTable
 
 from stack import influx
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 
 NOW_DELAY = timedelta(seconds=10)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from grafana.alerts import GROUPS, OPEN_FOR, Rule
 from stack.demo.attack_plans import KINDS
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 from tests.grafana.asking import Moment, Store
 
 RULES = {rule.uid: rule for rules in GROUPS.values() for rule in rules}

@@ -16,9 +16,9 @@ from influxdb_client import InfluxDBClient
 from influxdb_client.client.write_api import SYNCHRONOUS
 
 from grafana.__main__ import BOARDS
+from orchestration.supervisor import Supervisor
 from stack import influx
-from stack.supervisor import Supervisor
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 from tests.grafana import sample
 from tests.grafana.asking import Moment, Store
 

@@ -63,7 +63,7 @@ def require(panel: dict[str, Any], query: str, answer: list[Series], *, busy: bo
 
 
 def assert_queries_answer(stack: Stack) -> None:
-    """Every query of every board and rule gives what is drawn or judged, on this very stack.
+    """Every query of every board and rule gives what is drawn or evaluated, on this very stack.
 
     It is asked as of the newest window. What needs an incident or a baseline may be empty.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack import launch
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 from tests.fixtures.ports import free_port_settings
 from tests.grafana import sample
 from tests.grafana.asking import Moment, Store

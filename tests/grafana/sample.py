@@ -10,9 +10,9 @@ from influxdb_client import InfluxDBClient, Point, WritePrecision
 from influxdb_client.client.write_api import SYNCHRONOUS
 
 from stack import influx
-from streaming import names
-from streaming.measurements import MEASUREMENTS
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.measurements import MEASUREMENTS
+from streaming.contracts.settings import Settings
 
 SERVERS = ("web1", "web2", "web3")
 STEP = names.WINDOW_SECONDS

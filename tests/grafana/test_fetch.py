@@ -15,9 +15,9 @@ import pytest
 import yaml
 
 from stack import grafana
-from stack.errors import StackError
 from stack.secrets import write_private
-from streaming.settings import Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 pytestmark = pytest.mark.unit
 

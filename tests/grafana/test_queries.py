@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from influxdb_client.rest import ApiException
 
-from streaming.measurements import MEASUREMENTS
+from streaming.contracts.measurements import MEASUREMENTS
 from tests.grafana.asking import Moment, regex
 from tests.grafana.claims import PANELS, require
 from tests.grafana.conftest import Scene

@@ -8,9 +8,9 @@ import pytest
 from influxdb_client import InfluxDBClient, Point
 
 from stack import influx
-from streaming import names
-from streaming.measurements import MEASUREMENTS
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.measurements import MEASUREMENTS
+from streaming.contracts.settings import Settings
 from tests.grafana import sample
 from tests.grafana.conftest import Scene
 

@@ -5,8 +5,9 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from stack.series import count_series, most_series
-from streaming import metrics, names
-from streaming.influx_sink import InfluxSink
+from streaming.contracts import names
+from streaming.live.influx_sink import InfluxSink
+from streaming.spark import live_metrics
 from tests.grafana import sample
 from tests.grafana.conftest import Scene
 
@@ -27,7 +28,7 @@ def test_a_flood_of_clients_adds_no_series(scene: Scene, spark: SparkSession) ->
             F.lit(0.01).alias("http_server_request_duration"),
         )
         with InfluxSink(settings) as sink:
-            sink.write_frame(names.HTTP_TRAFFIC, metrics.http_traffic(lines), "window_start")
+            sink.write_frame(names.HTTP_TRAFFIC, live_metrics.http_traffic(lines), "window_start")
         if clients == 1:
             before = count_series(settings)
     assert count_series(settings) == before

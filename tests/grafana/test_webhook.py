@@ -11,7 +11,7 @@ import pytest
 
 from grafana.alerts import GROUPS
 from stack import webhook
-from streaming import names
+from streaming.contracts import names
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import dagster as dg
 import pytest
 
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 from tests.orchestration.world import World, supervised
 
 

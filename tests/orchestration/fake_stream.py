@@ -11,8 +11,8 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from streaming.progress import QueryProgress, StreamProgress, write_progress
-from streaming.settings import Settings
+from streaming.contracts.progress import QueryProgress, StreamProgress, write_progress
+from streaming.contracts.settings import Settings
 
 
 def main(stream: str) -> None:

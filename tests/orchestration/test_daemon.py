@@ -16,8 +16,8 @@ import pytest
 from orchestration import keys
 from orchestration.instance import write_instance
 from orchestration.launch import LaunchError, launch
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.settings import Settings
 from tests.fixtures.ports import free_port_settings
 from tests.orchestration.world import ROOT, World, until
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchestration import conditions, keys
 from orchestration.health import utc_now
-from streaming import names
+from streaming.contracts import names
 from tests.orchestration.world import DEFINITIONS
 
 pytestmark = pytest.mark.unit

@@ -8,8 +8,8 @@ import pytest
 
 from orchestration import healing, health, keys
 from orchestration.desired import read_desired, wish
-from streaming import names
-from streaming.progress import read_progress
+from streaming.contracts import names
+from streaming.contracts.progress import read_progress
 from tests.orchestration.world import World, until
 
 pytestmark = pytest.mark.unit

@@ -7,7 +7,7 @@ import pytest
 from orchestration.healing import DELAYS_SECONDS, Healing
 from orchestration.health import Health
 from orchestration.verdicts import batches_keep_up, lag_is_bounded, process_stays_up
-from streaming.progress import QueryProgress, StreamProgress
+from streaming.contracts.progress import QueryProgress, StreamProgress
 
 pytestmark = pytest.mark.unit
 

@@ -15,10 +15,10 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from orchestration import keys
 from orchestration.definitions import defs
 from orchestration.resources import Loglake
+from orchestration.supervisor import PASSWORD, USER, Supervisor, socket_path
 from stack.secrets import ensure_secret
-from stack.supervisor import PASSWORD, USER, Supervisor, socket_path
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.settings import Settings
 
 CONFIGURATION = """
 [unix_http_server]

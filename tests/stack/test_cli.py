@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stack.launch import processes
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts.settings import CHECKOUT, Settings
 from tests.fixtures.ports import free_port_settings
 
 pytestmark = pytest.mark.unit

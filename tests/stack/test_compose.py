@@ -22,7 +22,7 @@ from stack import grafana, influx, kafka, webhook
 from stack.docker import run
 from stack.services import services
 from stack.setup import steps
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts.settings import CHECKOUT, Settings
 from tests.fixtures.ports import free_port_settings
 
 pytestmark = pytest.mark.unit

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
+from orchestration.supervisor import Supervisor
 from stack.launch import down, port_open, processes
-from stack.supervisor import Supervisor
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts.settings import CHECKOUT, Settings
 from tests.fixtures.ports import free_port_settings
 from tests.fixtures.stack import eventually
 

@@ -25,7 +25,7 @@ from stack.demo.traffic import send_known
 from stack.demo.visitors import Ask
 from stack.demo.wire import Reply, Wire
 from stack.nginx.config import nginx_command, write_config
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
 from tests.fixtures.web import Web
 
 pytestmark = pytest.mark.stack

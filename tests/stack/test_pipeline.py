@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from stack.setup import java
-from streaming import names
+from streaming.contracts import names
 from tests.fixtures.stack import Stack, eventually
 
 pytestmark = pytest.mark.stack

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stack.replay import looks_known, read_lines
-from streaming import names
+from streaming.contracts import names
 
 pytestmark = pytest.mark.unit
 

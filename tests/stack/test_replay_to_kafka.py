@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from stack.errors import StackError
 from stack.replay import replay
-from streaming import names
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
 from tests.fixtures.stack import Stack
 
 pytestmark = pytest.mark.stack

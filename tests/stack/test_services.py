@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from supervisor.options import ServerOptions
 
-from stack.errors import StackError
+from orchestration.supervisor import socket_path
 from stack.render import supervisor_variable, supervisor_word
 from stack.services import services, write_supervisord_conf
-from stack.supervisor import socket_path
-from streaming.settings import Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 
 pytestmark = pytest.mark.unit
 

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from stack import setup
 from stack.env_example import env_example
-from stack.errors import StackError
-from streaming.settings import CHECKOUT, Settings
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import CHECKOUT, Settings
 
 pytestmark = pytest.mark.unit
 
@@ -69,7 +69,7 @@ def test_jars_of_another_version_lie_elsewhere(
     pom.parent.mkdir(parents=True)
     pom.write_text((CHECKOUT / "stack" / "jars" / "kafka.xml").read_text().replace("4.3.1", "4.4"))
     here = settings.jars("kafka")
-    monkeypatch.setattr("streaming.settings.CHECKOUT", tmp_path)
+    monkeypatch.setattr("streaming.contracts.settings.CHECKOUT", tmp_path)
     assert settings.jars("kafka") != here
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from stack import status
-from streaming import disk
-from streaming.settings import Settings
+from streaming.contracts.settings import Settings
+from streaming.live import disk
 
 pytestmark = pytest.mark.unit
 

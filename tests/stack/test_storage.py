@@ -5,10 +5,10 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from stack import influx
-from stack.errors import StackError
 from stack.kafka import TOPICS, ensure_topics
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 from tests.fixtures.ports import free_ports
 from tests.fixtures.stack import Stack
 

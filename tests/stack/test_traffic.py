@@ -16,9 +16,9 @@ from stack.demo.publish import publish_history
 from stack.demo.traffic import Meter, drive, plan, send_known
 from stack.demo.visitors import Ask
 from stack.demo.wire import Wire
-from stack.errors import StackError
-from streaming import names
-from streaming.settings import Settings
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.settings import Settings
 from tests.fixtures.stack import Stack
 from tests.fixtures.web import Web
 

@@ -9,9 +9,9 @@ from orchestration.batch_process import run_batch
 from orchestration.defs.lake.assets import schema
 from orchestration.defs.upkeep.assets import POOL, RETRY
 from orchestration.resources import Loglake
-from streaming import names
+from streaming.contracts import names
 
-PANES = keys.table(names.TRAFFIC_PANES)
+PROFILES = keys.table(names.TRAFFIC_PROFILES)
 
 CHECKS = {
     "backtest_gate": "The new version finds injected attacks at least as well as the one before, "
@@ -31,7 +31,7 @@ class Extent(dg.Config):
 
 @dg.asset(
     key=keys.table(names.BASELINES),
-    deps=[PANES],
+    deps=[PROFILES],
     check_specs=[
         dg.AssetCheckSpec(name, asset=keys.table(names.BASELINES), description=text)
         for name, text in CHECKS.items()
@@ -51,15 +51,16 @@ def baselines(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Learn centre, spread and thresholds per server, metric and hour of the week.
 
-    The streams read the newest version back without a restart; they judge by fixed limits until a
+    The streams read the newest version back without a restart; they evaluate by fixed limits until
+    a
     baseline is `provisional`.
     """
-    yield run_batch(context, loglake, "batch.baselines", *(["--full"] if config.full else []))
+    yield run_batch(context, loglake, "batch.jobs.baselines", *(["--full"] if config.full else []))
 
 
 @dg.asset(
     key=keys.job("backtest"),
-    deps=[keys.table(names.BASELINES), PANES, keys.table(names.INCIDENTS)],
+    deps=[keys.table(names.BASELINES), PROFILES, keys.table(names.INCIDENTS)],
     group_name="baselines",
     kinds={"spark"},
     owners=["team:detection"],
@@ -67,5 +68,5 @@ def baselines(
     retry_policy=RETRY,
 )
 def backtest(context: dg.AssetExecutionContext, loglake: Loglake) -> dg.MaterializeResult[None]:
-    """Judge the past again: what would have been found, and what was a false alarm."""
-    return run_batch(context, loglake, "batch.backtest")
+    """Evaluate the past again: what would have been found, and what was a false alarm."""
+    return run_batch(context, loglake, "batch.jobs.backtest")

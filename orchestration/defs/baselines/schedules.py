@@ -4,7 +4,7 @@ import dagster as dg
 
 from orchestration import keys
 from orchestration.conditions import why_stale
-from streaming import names
+from streaming.contracts import names
 
 baselines_job = dg.define_asset_job(
     "baselines",
@@ -14,7 +14,7 @@ baselines_job = dg.define_asset_job(
 backtest_job = dg.define_asset_job(
     "backtest",
     selection=dg.AssetSelection.assets(keys.job("backtest")),
-    description="Judge the past again, with attacks injected.",
+    description="Evaluate the past again, with attacks injected.",
 )
 
 
@@ -34,7 +34,7 @@ def baselines_hourly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | d
     job=baselines_job,
     cron_schedule="27 2 * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Every night, with all panes made anew from the lake.",
+    description="Every night, with all profiles made anew from the lake.",
 )
 def baselines_nightly(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Skip when the last day brought nothing."""

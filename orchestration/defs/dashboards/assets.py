@@ -8,7 +8,7 @@ import dagster as dg
 
 from orchestration import keys
 from orchestration.resources import Loglake
-from streaming.settings import CHECKOUT
+from streaming.contracts.settings import CHECKOUT
 
 DASHBOARDS = CHECKOUT / "grafana" / "dashboards"
 MEASUREMENT = re.compile(r"""_measurement == \\?"(\w+)""")

@@ -3,13 +3,13 @@
 import dagster as dg
 
 from orchestration import keys
-from streaming import columns, names
+from streaming.contracts import names, tables
 
 TABLES = {
     names.ACCESS_LOGS: "Every request, exactly once: the truth that all figures come from.",
     names.ERROR_LOGS: "Every error message, exactly once, with its pattern and category.",
     names.REJECTED_LINES: "Lines that are no valid record, with the reason; nothing is dropped.",
-    names.TRAFFIC_PANES: (
+    names.TRAFFIC_PROFILES: (
         "Final 10-second aggregates per server, with what baselines and the detector need."
     ),
     names.INCIDENTS: "What the detector found: observed, expected, threshold, evidence.",
@@ -20,8 +20,8 @@ def schema(table: str) -> dg.TableSchema:
     """Columns of a table, with their meaning."""
     return dg.TableSchema(
         columns=[
-            dg.TableColumn(name, columns.sql_type(column.kind), description=column.meaning)
-            for name, column in columns.TABLES[table].items()
+            dg.TableColumn(name, tables.sql_type(column.kind), description=column.meaning)
+            for name, column in tables.TABLES[table].items()
         ]
     )
 

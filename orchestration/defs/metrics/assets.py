@@ -3,8 +3,8 @@
 import dagster as dg
 
 from orchestration import keys
-from streaming import names
-from streaming.measurements import MEASUREMENTS, Measurement
+from streaming.contracts import names
+from streaming.contracts.measurements import MEASUREMENTS, Measurement
 
 TEXTS = {
     names.HTTP_TRAFFIC: "Requests, latency, status classes and bytes per server and 10 seconds.",

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from orchestration import keys
-from streaming import columns, names
+from streaming.contracts import names, tables
 
 TEAM = ["team:platform"]
 
@@ -18,10 +18,10 @@ TOPICS = {
 RECORD = dg.TableSchema(
     columns=[
         dg.TableColumn("key", "bytes", "Name of the nginx server."),
-        dg.TableColumn("value", "bytes", columns.RECORD["value"].meaning),
-        dg.TableColumn("headers.server", "bytes", columns.RECORD["server_address"].meaning),
-        dg.TableColumn("headers.file", "bytes", columns.RECORD["log_file"].meaning),
-        dg.TableColumn("headers.byteoffset", "bytes", columns.RECORD["byte_offset"].meaning),
+        dg.TableColumn("value", "bytes", tables.RECORD["value"].meaning),
+        dg.TableColumn("headers.server", "bytes", tables.RECORD["server_address"].meaning),
+        dg.TableColumn("headers.file", "bytes", tables.RECORD["log_file"].meaning),
+        dg.TableColumn("headers.byteoffset", "bytes", tables.RECORD["byte_offset"].meaning),
     ]
 )
 AGENTS = dg.AssetKey(["flume", "agents"])

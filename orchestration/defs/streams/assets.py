@@ -10,9 +10,9 @@ from orchestration import keys, metadata
 from orchestration.control import StreamControl, log_tail
 from orchestration.desired import read_desired, wish
 from orchestration.resources import Loglake
-from stack.errors import StackError
-from streaming import names
-from streaming.progress import StreamProgress
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
+from streaming.contracts.progress import StreamProgress
 
 HEAL_TAG = "loglake/heal"
 """On runs that a sensor asked for; they never override what a person wants."""
@@ -20,7 +20,7 @@ HEAL_TAG = "loglake/heal"
 DESCRIPTIONS = {
     names.STREAM_ACCESS: (
         "Reads access-log lines from Kafka for as long as it runs: appends them to the lake, "
-        "renews live metrics every second and judges traffic against baselines."
+        "renews live metrics every second and evaluates traffic against baselines."
     ),
     names.STREAM_ERRORS: (
         "Reads error-log lines from Kafka for as long as it runs: joins continued lines, finds "

@@ -7,7 +7,7 @@ from orchestration.control import StreamControl
 from orchestration.desired import read_desired
 from orchestration.healing import Healing
 from orchestration.resources import Loglake
-from streaming import names
+from streaming.contracts import names
 
 
 def result(verdict: verdicts.Verdict) -> dg.AssetCheckResult:
@@ -21,14 +21,14 @@ def result(verdict: verdicts.Verdict) -> dg.AssetCheckResult:
 
 def progress_check(stream: str, name: str) -> dg.AssetChecksDefinition:
     """Return a check that reads the progress file of a stream."""
-    judge = verdicts.PROGRESS_VERDICTS[name]
+    evaluate = verdicts.PROGRESS_VERDICTS[name]
 
-    @dg.asset_check(asset=keys.stream(stream), name=name, description=judge.__doc__)
+    @dg.asset_check(asset=keys.stream(stream), name=name, description=evaluate.__doc__)
     def check(loglake: Loglake) -> dg.AssetCheckResult:
         progress = StreamControl(loglake.settings, stream).progress()
         if progress is None:
             return dg.AssetCheckResult(passed=False, description=f"{stream} never ran.")
-        return result(judge(progress))
+        return result(evaluate(progress))
 
     return check
 

@@ -8,7 +8,7 @@ from orchestration.control import StreamControl
 from orchestration.defs.streams.assets import make_sure_it_runs
 from orchestration.desired import wish
 from orchestration.resources import Loglake
-from streaming import names
+from streaming.contracts import names
 
 
 class Which(dg.Config):

@@ -13,8 +13,8 @@ from orchestration.desired import read_desired
 from orchestration.healing import heal
 from orchestration.health import Health, utc_now
 from orchestration.resources import Loglake
-from stack.errors import StackError
-from streaming import names
+from streaming.contracts import names
+from streaming.contracts.errors import StackError
 
 INTERVAL_SECONDS = 10
 """A crash costs at most this, the start of a run and the start of Spark."""
@@ -33,17 +33,19 @@ def watch(
     health, why = control.health()
     memory.healing, start, reason = heal(memory.healing, desired, health, now, busy=busy)
     wanted = desired is not None and desired.state == "running"
-    judged = {
+    evaluated = {
         verdicts.PROCESS_STAYS_UP: verdicts.process_stays_up(wanted, health, why, memory.healing)
     }
     events: list[reports.Event] = []
     # A process that has just started knows nothing of its queries yet, no lag either.
     if progress and progress.queries and health is Health.HEALTHY:
-        judged |= {name: judge(progress) for name, judge in verdicts.PROGRESS_VERDICTS.items()}
+        evaluated |= {
+            name: evaluate(progress) for name, evaluate in verdicts.PROGRESS_VERDICTS.items()
+        }
         events += reports.observation(memory, control.settings, progress, now)
         events += reports.materializations(memory, control.settings, progress, now)
     if desired:
-        events += reports.evaluations(memory, control.name, judged, now)
+        events += reports.evaluations(memory, control.name, evaluated, now)
     requests = [_start(control.name, memory)] if start else []
     return dg.SensorResult(run_requests=requests, asset_events=events), f"{why} {reason}".strip()
 

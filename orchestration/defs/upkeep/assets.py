@@ -11,7 +11,7 @@ import dagster as dg
 from orchestration import keys
 from orchestration.batch_process import run_batch
 from orchestration.resources import Loglake
-from streaming import names
+from streaming.contracts import names
 
 POOL = "batch"
 RETRY = dg.RetryPolicy(max_retries=2, delay=30, backoff=dg.Backoff.EXPONENTIAL)
@@ -42,7 +42,7 @@ def reconcile(context: dg.AssetExecutionContext, loglake: Loglake) -> dg.Materia
     Looks at every window that became final since the last run, and at older windows that got lines
     since. The metadata tells how many points were wrong, and why.
     """
-    return run_batch(context, loglake, "batch.reconcile")
+    return run_batch(context, loglake, "batch.jobs.reconcile")
 
 
 @dg.asset(
@@ -67,14 +67,14 @@ def metrics_rebuilt(
     return run_batch(
         context,
         loglake,
-        "batch.reconcile",
+        "batch.jobs.reconcile",
         *("--from", window.start.isoformat(), "--to", window.end.isoformat()),
     )
 
 
 @dg.asset(
     key=keys.job("maintenance"),
-    deps=[*LOGS, keys.table(names.REJECTED_LINES), keys.table(names.TRAFFIC_PANES)],
+    deps=[*LOGS, keys.table(names.REJECTED_LINES), keys.table(names.TRAFFIC_PROFILES)],
     group_name="upkeep",
     kinds={"spark", "deltalake"},
     owners=["team:platform"],
@@ -86,4 +86,4 @@ def maintenance(context: dg.AssetExecutionContext, loglake: Loglake) -> dg.Mater
 
     Also looks whether the hourly roll-up in InfluxDB holds what the points of its hours say.
     """
-    return run_batch(context, loglake, "batch.maintenance")
+    return run_batch(context, loglake, "batch.jobs.maintenance")

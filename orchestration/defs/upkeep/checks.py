@@ -8,7 +8,7 @@ from orchestration import keys
 from orchestration.batch_process import check_batch
 from orchestration.defs.upkeep.assets import POOL
 from orchestration.resources import Loglake
-from streaming import names
+from streaming.contracts import names
 
 NO_GAP = "every_line_in_kafka_is_in_the_lake"
 ONCE = "no_event_is_there_twice"
@@ -42,4 +42,4 @@ def verify(
     context: dg.AssetCheckExecutionContext, loglake: Loglake
 ) -> Iterable[dg.AssetCheckResult]:
     """Run `loglake verify` over the last hour."""
-    yield from check_batch(context, loglake, "batch.verify")
+    yield from check_batch(context, loglake, "batch.jobs.verify")

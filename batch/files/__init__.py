@@ -1,0 +1,1 @@
+"""The detector over log files. No Spark."""

@@ -1,0 +1,1 @@
+"""What differs from the lake, and how it is made equal again."""

@@ -1,0 +1,111 @@
+"""Profiles of old, late and imported lines, which the live detector leaves out."""
+
+import logging
+from datetime import UTC, date, datetime, timedelta
+from itertools import groupby
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from streaming.contracts import names
+from streaming.contracts.settings import Settings
+from streaming.spark import delta_tables, incident_store, live_metrics
+from streaming.spark.profile_store import ERRORS, TRAFFIC, ProfileStore, Source
+
+log = logging.getLogger(__name__)
+
+QUERY: Final = "profiles"
+WHOLE_DAY: Final = 500
+"""From this many windows of a day on, the day is made anew as a whole."""
+
+UNSETTLED: Final = timedelta(minutes=2)
+"""The newest stored profiles may lack lines that the streams have not saved yet."""
+
+SOURCES: Final = (TRAFFIC, ERRORS)
+
+
+def refresh(spark: SparkSession, settings: Settings, *, full: bool = False) -> int:
+    """Recompute the profiles of windows that got lines too late for the live queries.
+
+    With `full`, those of every window. Returns how many windows were recomputed.
+    """
+    done = 0
+    for source in SOURCES:
+        delta_tables.ensure_table(spark, settings, source.logs)
+        delta_tables.ensure_table(spark, settings, source.profiles)
+        if full:
+            logs = delta_tables.read_table(spark, settings, source.logs)
+            starts = _windows(logs)
+            _recompute(spark, settings, source, starts)
+            done += len(starts)
+        else:
+            done += _late(spark, settings, source)
+    return done
+
+
+def _late(spark: SparkSession, settings: Settings, source: Source) -> int:
+    """Follow the log table with a checkpoint of its own."""
+    touched: set[int] = set()
+    delay = F.unix_seconds("ingested_at") - F.unix_seconds("event_time")
+
+    def collect(batch: DataFrame, _batch_id: int) -> None:
+        starts = _windows(batch.where(delay > live_metrics.RECENT_SECONDS))
+        _recompute(spark, settings, source, starts)
+        touched.update(starts)
+
+    appended = delta_tables.stream_appends(spark, settings, source.logs)
+    query = (
+        appended.writeStream.queryName(f"{QUERY}-{source.logs}")
+        .option("checkpointLocation", settings.checkpoint(QUERY, source.logs))
+        .trigger(availableNow=True)
+        .foreachBatch(collect)
+        .start()
+    )
+    query.awaitTermination()
+    return len(touched)
+
+
+def _windows(logs: DataFrame) -> list[int]:
+    starts = logs.select(live_metrics.window_second("event_time").alias("start")).distinct()
+    return sorted(row["start"] for row in starts.collect())
+
+
+def _recompute(spark: SparkSession, settings: Settings, source: Source, starts: list[int]) -> None:
+    for day, group in groupby(starts, key=lambda s: incident_store.utc_date(s)):
+        windows = list(group)
+        if len(windows) < WHOLE_DAY:
+            ProfileStore(spark, settings, source).remake(windows)
+        else:
+            _recompute_day(spark, settings, source, day)
+        log.info("%s: %d windows of %s", source.profiles, len(windows), day)
+
+
+def _recompute_day(spark: SparkSession, settings: Settings, source: Source, day: date) -> None:
+    logs = delta_tables.read_table(spark, settings, source.logs)
+    profiles = source.aggregate(logs.where(F.col("event_date") == F.lit(day)))
+    incident_store.replace_where(
+        settings, source.profiles, profiles, f"event_date = DATE'{day.isoformat()}'"
+    )
+
+
+def current(
+    spark: SparkSession, settings: Settings, table: str, start: datetime, end: datetime
+) -> DataFrame:
+    """Return a table's profiles from `start` to `end`, with those not saved yet.
+
+    The last stored windows, `UNSETTLED`, and whatever comes later are made of the log.
+    """
+    (source,) = (source for source in SOURCES if source.profiles == table)
+    stored = delta_tables.since(delta_tables.read_table(spark, settings, table), start)
+    stored = stored.where(F.col("window_start") <= end)
+    newest = stored.agg(F.unix_seconds(F.max("window_start"))).collect()[0][0]
+    edge = start
+    if newest is not None:
+        edge = max(start, datetime.fromtimestamp(newest, UTC) - UNSETTLED)
+    window = timedelta(seconds=names.WINDOW_SECONDS)
+    logs = delta_tables.read_table(spark, settings, source.logs)
+    logs = delta_tables.since(logs, edge - window, "event_time")
+    fresh = source.aggregate(logs.where(F.col("event_time") <= end + window))
+    saved = stored.where(F.col("window_start") < edge)
+    return saved.unionByName(fresh.where(F.col("window_start").between(edge, end)))

@@ -1,0 +1,1 @@
+"""What several parts share: names, tables, measurements, settings, progress, the access line."""

@@ -1,0 +1,1 @@
+"""The rules, each over the profiles of one server."""

@@ -1,0 +1,1 @@
+"""The streams as programs: queries, the live detector, progress."""

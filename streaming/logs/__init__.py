@@ -1,0 +1,1 @@
+"""Bytes to rows: access lines, error records, routes, patterns, cleaning. No Spark."""

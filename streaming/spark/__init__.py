@@ -1,0 +1,1 @@
+"""Spark moves and remembers: sources, the Arrow bridge, Delta tables, live metrics."""

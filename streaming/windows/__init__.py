@@ -1,0 +1,1 @@
+"""Rows to one profile per 10-second window and server. No Spark."""
