@@ -1,7 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test lint bench clean
+.PHONY: setup demo test test-unit lint bench clean
 
 setup: .venv/installed
 	@$(BIN)/loglake setup
@@ -11,6 +11,13 @@ demo: setup
 
 test: setup lint
 	$(BIN)/pytest -q --durations=25
+
+# The core, the rules and the command line: no JVM, no service.
+CORE := $(addprefix tests/streaming/,logs windows detection) $(addprefix tests/batch/,files learning) \
+	tests/stack/test_cli.py $(wildcard tests/stack/test_detect_*.py) tests/test_imports.py
+
+test-unit: .venv/installed
+	$(BIN)/pytest -q -m unit -n auto --dist worksteal $(CORE)
 
 lint: .venv/installed
 	$(BIN)/ruff check .

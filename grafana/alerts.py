@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from grafana.alert_queries import incident, latency, per_server, silence, stream
-from streaming.live import disk
+from streaming.contracts import names
 
 FLOODS: Final = ("ip_spike", "server_flood")
 SCANS: Final = ("path_scan",)
 OPEN_FOR: Final = 300
-"""Seconds back that an incident is looked for: so long it stays open without another window
-(streaming/detection/incidents.py, DEFAULT_QUIET), and so late a verdict of a busy machine may
-come."""
+"""Seconds back that an incident is looked for. It stays open so long without another window
+(`DEFAULT_QUIET` in streaming/detection/incidents.py), and a busy machine may be so late."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ PIPELINE: Final = (
         "Disk fills up",
         "critical",
         stream("disk_used_ratio", "last()"),
-        above=disk.FULL,
+        above=names.DISK_FULL,
         recovers_below=0.85,
         seconds=300,
         hold="1m",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from orchestration.health import Health, diagnose, utc_now
 from orchestration.supervisor import Program, Supervisor
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.progress import StreamProgress, read_progress
 from streaming.contracts.settings import Settings
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import psutil
 from supervisor.xmlrpc import Faults, SupervisorTransport
 
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 USER: Final = "loglake"

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 
 
 class Moment(click.ParamType):

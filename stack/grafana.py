@@ -16,7 +16,7 @@ import httpx
 
 from stack.secrets import ensure_secret
 from stack.service import Service
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import CHECKOUT, Settings
 
 VERSION: Final = "12.3.2"

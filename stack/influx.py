@@ -8,7 +8,7 @@ import httpx
 from stack.secrets import ensure_secret, write_private
 from stack.setup import influxd
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import CHECKOUT, Settings
 
 ADMIN_TOKEN: Final = "influx_admin_token"  # noqa: S105 (names of secrets)

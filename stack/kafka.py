@@ -15,7 +15,7 @@ from stack.processes import run
 from stack.render import render, write
 from stack.setup import java
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import CHECKOUT, Settings
 
 RECORD_BYTES: Final = 6 * 1024 * 1024

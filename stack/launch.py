@@ -16,7 +16,7 @@ from orchestration.supervisor import Program, Supervisor, socket_path
 from stack.service import Service
 from stack.services import directories, services, write_supervisord_conf
 from stack.setup import check
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import CHECKOUT, Settings
 
 READY_SECONDS: Final = 120

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 
 _TAIL = 4000
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import CHECKOUT
 
 

@@ -14,7 +14,7 @@ from kafka.errors import KafkaError
 
 from stack.kafka import RECORD_BYTES
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 _GZIP: Final = b"\x1f\x8b"

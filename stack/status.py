@@ -51,7 +51,7 @@ def disk_warning(settings: Settings) -> str | None:
     if not settings.home.exists():
         return None
     used = disk.used_ratio(settings.home)
-    if used <= disk.FULL:
+    if used <= names.DISK_FULL:
         return None
     return (
         f"The disk of {settings.home} is {used:.0%} full; "

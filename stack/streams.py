@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final
 
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 JOB: Final = "start_streams"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Any, Final
 
+import polars as pl
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -15,22 +16,36 @@ from batch.evaluation.attacks import Attack
 from batch.evaluation.scores import Field, Result, run_backtest
 from batch.jobs.job import JobError, job
 from batch.learning.versions import newest
-from streaming.contracts import names
+from streaming.contracts import frames, names, projections
 from streaming.contracts.settings import Settings
 from streaming.detection.limits import Limits, rules_of
 from streaming.detection.model import TrafficProfile
-from streaming.detection.rows import profiles_of
+from streaming.detection.rows import traffic_profiles_of
 from streaming.live import program
 from streaming.logs.routes import http_route
-from streaming.spark import delta_tables, schemas
+from streaming.spark import delta_tables
+from streaming.spark.arrow_bridge import collect_frame, spark_frame
+from streaming.spark.profile_store import TRAFFIC, profiles_of_logs
 from streaming.spark.session import tune_for_long_jobs
-from streaming.windows.traffic_profile import traffic_profiles
 
 log = logging.getLogger(__name__)
 
 DAYS: Final = 2
 WARM_UP: Final = 3600
 """Seconds at the start of the period without an attack."""
+
+_INJECTED: Final = {
+    name: frames.ACCESS_LOGS[name]
+    for name in (
+        "event_time",
+        "server_address",
+        "client_address",
+        "url_path",
+        "http_response_status_code",
+        "http_server_request_duration",
+    )
+}
+"""The columns that an attack's own lines have."""
 
 
 def field_of(spark: SparkSession, settings: Settings, days: int = DAYS, seed: int = 1) -> Field:
@@ -44,7 +59,7 @@ def field_of(spark: SparkSession, settings: Settings, days: int = DAYS, seed: in
         raise JobError("there are no traffic profiles yet; run the streams or `loglake baselines`")
     start = end - days * 86_400
     recent = delta_tables.since(profiles, datetime.fromtimestamp(start, UTC))
-    clean = list(profiles_of(recent))
+    clean = list(traffic_profiles_of(collect_frame(recent)))
     first = max(start, clean[0].second) + WARM_UP
     if first + WARM_UP > end:
         raise JobError("there are less than two hours of traffic profiles; wait for more history")
@@ -53,7 +68,8 @@ def field_of(spark: SparkSession, settings: Settings, days: int = DAYS, seed: in
     logs = delta_tables.read_table(spark, settings, names.ACCESS_LOGS)
     logs = delta_tables.since(logs, datetime.fromtimestamp(first, UTC), "event_time")
     lines = attacked_lines(spark, logs, planned, servers, clean)
-    touched = {(p.second, p.server): p for p in profiles_of(traffic_profiles(lines))}
+    made = collect_frame(profiles_of_logs(TRAFFIC, lines))
+    touched = {(p.second, p.server): p for p in traffic_profiles_of(made)}
     spans = [(a.start - a.start % 10, a.end) for a in planned]
     rest = [p for p in clean if not any(s <= p.second < e for s, e in spans)]
     merged = sorted([*rest, *touched.values()], key=lambda p: (p.second, p.server))
@@ -67,7 +83,7 @@ def attacked_lines(
     servers: Sequence[str],
     clean: Iterable[TrafficProfile],
 ) -> DataFrame:
-    """Return every line of the attacked windows as it would be under attack."""
+    """Return the lines of the attacked windows under attack, with `projections.PROFILED`."""
     second = F.unix_seconds("event_time")
     spans = [(a.start - a.start % 10, -(-a.end // 10) * 10) for a in planned]
     inside = reduce(Column.__or__, [(second >= s) & (second < e) for s, e in spans], F.lit(False))
@@ -94,15 +110,14 @@ def attacked_lines(
         for attack in planned
         for line in attacks.lines(attack, servers, busy.get(attack.server, 0.0))
     ]
-    columns = (
-        "event_time timestamp, server_address string, client_address string, url_path string, "
-        "http_response_status_code int, http_server_request_duration double"
+    injected = pl.DataFrame(extra, _INJECTED, orient="row").with_columns(
+        http_route=http_route(pl.col("url_path"))
     )
-    injected = spark.createDataFrame(extra, columns).withColumn(
-        "http_route", http_route(F.col("url_path"))
-    )
-    return changed.unionByName(injected, allowMissingColumns=True).select(
-        *schemas.ACCESS_LOGS.names
+    columns = {name: projections.PROFILED[name] for name in injected.columns}
+    return (
+        changed.select(*projections.PROFILED)
+        .unionByName(spark_frame(spark, injected, columns), allowMissingColumns=True)
+        .select(*projections.PROFILED)
     )
 
 

@@ -2,20 +2,22 @@
 
 import argparse
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
+import polars as pl
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
 from batch.evaluation.scores import Result, run_backtest
 from batch.jobs.backtest import field_of
 from batch.jobs.job import Check, JobError, job
 from batch.learning import drift
 from batch.learning.learn import Learned, learn
+from batch.learning.profiles import Profiles
 from batch.learning.versions import merged, newest, publish
 from batch.repair import late_profiles as upkeep
 from streaming.contracts import names
@@ -24,6 +26,7 @@ from streaming.detection.incidents import Incident
 from streaming.detection.limits import LEARNING, Limits, Rules, rules_of
 from streaming.live import program
 from streaming.spark import delta_tables, incident_store
+from streaming.spark.arrow_bridge import collect_frame
 from streaming.spark.session import tune_for_long_jobs
 
 log = logging.getLogger(__name__)
@@ -108,11 +111,11 @@ def _recompute(
     rules = rules_of(settings)
     old = newest(spark, settings.table(names.BASELINES))
     current = Limits(old, rules.time_zone) if old else None
-    traffic, troubles = _profiles(spark, settings)
-    learned = learn(traffic, troubles, rules, current=current, accepted=readmit, tell=tell)
+    profiles = _profiles(spark, settings)
+    learned = learn(profiles, rules, current=current, accepted=readmit, tell=tell)
     if not learned.rows:
         return Outcome(
-            None, "nothing to learn from yet: there is no traffic in the lake; fixed floors stay"
+            None, "there is no traffic in the lake to learn from yet; static thresholds stay"
         )
     rows, notes = merged(learned.rows, old, accept)
     for note in notes:
@@ -133,15 +136,22 @@ def _recompute(
     )
 
 
-def _profiles(spark: SparkSession, settings: Settings) -> tuple[DataFrame, DataFrame | None]:
+def _profiles(spark: SparkSession, settings: Settings) -> Profiles:
+    """Return the profiles of the lake, read a day at a time: that much is in memory at once."""
     since = datetime.now(UTC) - timedelta(days=settings.history_days)
-    found = [
-        delta_tables.since(delta_tables.read_table(spark, settings, table), since).persist(
-            StorageLevel.DISK_ONLY
-        )
+    traffic, errors = (
+        delta_tables.since(delta_tables.read_table(spark, settings, table), since)
         for table in (names.TRAFFIC_PROFILES, names.ERROR_PROFILES)
-    ]
-    return found[0], found[1] if found[1].head(1) else None
+    )
+    return Profiles(partial(by_day, traffic), partial(by_day, errors) if errors.head(1) else None)
+
+
+def by_day(profiles: DataFrame) -> Iterator[pl.DataFrame]:
+    """Yield profiles day by day, in order of time and server."""
+    day = delta_tables.PARTITION
+    for row in profiles.select(day).distinct().orderBy(day).collect():
+        frame = collect_frame(profiles.where(F.col(day) == row[day]))
+        yield frame.sort("window_start", "server_address")
 
 
 def _unknown(spark: SparkSession, settings: Settings, learned: Learned) -> list[Any]:
@@ -173,7 +183,7 @@ def _gate(
 ) -> tuple[bool, str, Result | None]:
     """Return whether these rows may be published, and a sentence."""
     if all(row["state"] == LEARNING for row in rows):
-        return True, f"version {version} published: still learning, fixed floors decide", None
+        return True, f"version {version} published: still learning, static thresholds decide", None
     try:
         past = field_of(spark, settings)
     except JobError as error:

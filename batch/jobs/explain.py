@@ -1,12 +1,14 @@
 """Why an incident fired, or why none did, evaluated with the baseline as it stood at that time."""
 
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
+import polars as pl
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from batch.jobs.job import JobError
+from batch.jobs.job import JobError, session
 from batch.learning.versions import newest
 from batch.repair import late_profiles
 from streaming.contracts import names
@@ -14,7 +16,7 @@ from streaming.contracts.settings import Settings
 from streaming.detection.engine import WARM_UP, evaluate
 from streaming.detection.limits import BASELINE, Limits, Rules, rules_of
 from streaming.detection.model import Evaluation
-from streaming.detection.rows import error_profiles_of, profiles_of, utc
+from streaming.detection.rows import error_profiles_of, traffic_profiles_of, utc
 from streaming.detection.rules.errors import evaluate_errors
 from streaming.detection.scoring import ALARM
 from streaming.spark import delta_tables
@@ -24,6 +26,25 @@ AROUND: Final = 300
 
 MOST: Final = 20
 _TIMES: Final = ("opened_at", "closed_at", "last_seen_at", "peak_at")
+
+
+def explain(
+    settings: Settings,
+    incident_id: str | None,
+    server: str,
+    entity: str,
+    at: datetime | None,
+) -> dict[str, Any]:
+    """Return what `loglake explain` prints: an incident, a moment, or the newest incidents.
+
+    Raises `JobError` or `FileNotFoundError` when there is nothing to explain.
+    """
+    with session(settings, "explain") as spark:
+        if incident_id:
+            return explain_incident(spark, settings, incident_id)
+        if at:
+            return explain_moment(spark, settings, server, entity, at)
+        return {"incidents": recent(spark, settings)}
 
 
 def explain_incident(spark: SparkSession, settings: Settings, incident_id: str) -> dict[str, Any]:
@@ -61,10 +82,9 @@ def explain_moment(
     rows = newest(spark, settings.table(names.BASELINES), at)
     limits = Limits(rows, settings.time_zone)
     rules = rules_of(settings, keep_from=0.0)
-    traffic = list(profiles_of(_around(spark, settings, names.TRAFFIC_PROFILES, server, middle)))
-    troubles = list(
-        error_profiles_of(_around(spark, settings, names.ERROR_PROFILES, server, middle))
-    )
+    around = partial(_around, spark, settings, server=server, middle=middle)
+    traffic = list(traffic_profiles_of(around(names.TRAFFIC_PROFILES)))
+    troubles = list(error_profiles_of(around(names.ERROR_PROFILES)))
     evaluations = [*evaluate(traffic, limits, rules), *evaluate_errors(troubles, limits, rules)]
     if not traffic and not troubles:
         raise JobError(f"the lake holds nothing of {server} around {at:%Y-%m-%d %H:%M:%S} UTC")
@@ -108,16 +128,14 @@ def _readable(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _around(
-    spark: SparkSession, settings: Settings, table: str, server: str, middle: int
-) -> DataFrame:
-    """The profiles of a server that verdicts about a time depend on, and the minutes after it.
+    spark: SparkSession, settings: Settings, table: str, *, server: str, middle: int
+) -> pl.DataFrame:
+    """Return the profiles of a server that an evaluation depends on, and the minutes after it.
 
     The streams save profiles once a minute; the newest are made of the log itself.
     """
     start, end = utc(middle - AROUND - WARM_UP), utc(middle + AROUND)
-    return late_profiles.current(spark, settings, table, start, end).where(
-        F.col("server_address") == server
-    )
+    return late_profiles.current(spark, settings, table, server, start, end)
 
 
 def _evaluation(evaluation: Evaluation, rules: Rules) -> dict[str, Any]:
@@ -137,7 +155,7 @@ def _evaluation(evaluation: Evaluation, rules: Rules) -> dict[str, Any]:
         "score": evaluation.score,
         "basis": evaluation.basis,
         "baseline_version": evaluation.version,
-        "verdict": f"{verdict}, held back by a floor or an exemption" if held else verdict,
+        "verdict": f"{verdict}, held back by a condition or an exemption" if held else verdict,
         "evidence": list(evaluation.evidence),
     }
 
@@ -146,7 +164,7 @@ def _sentence(row: dict[str, Any]) -> str:
     against = (
         f"baseline version {row['baseline_version']}"
         if row["basis"] == BASELINE
-        else "a fixed floor, there being no baseline yet"
+        else "a static threshold, since there is no baseline yet"
     )
     about = f" about {row['entity']}" if row["entity"] else ""
     return (

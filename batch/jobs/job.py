@@ -99,6 +99,17 @@ def job(settings: Settings, name: str) -> Iterator[Job]:
 
 
 @contextlib.contextmanager
+def session(settings: Settings, name: str) -> Iterator[SparkSession]:
+    """Open a Spark session for a look-up, which any number may do at once; nothing is logged."""
+    spark = spark_session(settings, f"loglake-{name}")
+    spark.sparkContext.setLogLevel("OFF")
+    try:
+        yield spark
+    finally:
+        spark.stop()
+
+
+@contextlib.contextmanager
 def _pipes() -> Iterator[dagster_pipes.PipesContext | None]:
     if not dagster_pipes.PipesEnvVarParamsLoader().is_dagster_pipes_process():
         yield None

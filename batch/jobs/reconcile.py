@@ -25,7 +25,7 @@ from streaming.contracts.settings import Settings
 from streaming.live import program
 from streaming.live.influx_sink import InfluxSink
 from streaming.spark import delta_tables, schemas
-from streaming.spark.live_metrics import window_second
+from streaming.spark.window_filters import window_second
 
 log = logging.getLogger(__name__)
 

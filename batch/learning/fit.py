@@ -1,8 +1,9 @@
-"""Minutes → baselines: what is normal for a server in each hour of the week. No Spark import."""
+"""Minutes → baselines: what is normal for a server in each hour of the week."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from math import exp, log
 from statistics import median
 from typing import Any, Final
@@ -44,7 +45,8 @@ DAY_WEIGHT: Final = 1
 """Days at which an hour of the day counts as much as all hours."""
 
 BURST: Final = 1.5
-"""20 s over 10 s, and sliding over fixed half hours: an event straddles a border."""
+"""How much more a rule sees than the fit: 20 s and any half hour, where the fit has maxima of
+profiles of 10 s and of half hours by the clock."""
 
 LATENCY_SIGMAS: Final = 4
 LATENCY_SPREAD: Final = 0.15
@@ -71,7 +73,7 @@ class History:
 
 
 def fit(history: History, rules: Rules) -> list[dict[str, Any]]:
-    """Return rows of `schemas.BASELINES` without version and computed_at."""
+    """Return rows of `tables.BASELINES` without version and computed_at."""
     slots = _Slots(history.minutes, rules.time_zone)
     make = _Rows(history, slots)
     _rates(make, slots, rules)
@@ -88,16 +90,17 @@ class _Slots:
         self.daily: dict[int, list[Minute]] = defaultdict(list)
         weeks: dict[int, set[int]] = defaultdict(set)
         days: dict[int, set[int]] = defaultdict(set)
-        for minute in minutes:
-            slot = hour_of_week(minute.minute // 60, zone)
-            self.weekly[slot].append(minute)
-            self.daily[slot % 24].append(minute)
-            weeks[slot].add(minute.minute // 10_080)
-            days[slot % 24].add(minute.minute // 1440)
+        hours: set[int] = set()
+        for hour, group in groupby(minutes, key=lambda minute: minute.minute // 60):
+            slot, some = hour_of_week(hour, zone), list(group)
+            self.weekly[slot].extend(some)
+            self.daily[slot % 24].extend(some)
+            weeks[slot].add(hour // 168)
+            days[slot % 24].add(hour // 24)
+            hours.add(hour)
         self.weeks = {slot: len(seen) for slot, seen in weeks.items()}
         self.days = {hour: len(seen) for hour, seen in days.items()}
-        span = {minute.minute // 60 for minute in minutes}
-        self.observed_days = len(span) / 24
+        self.observed_days = len(hours) / 24
         self.all = list(minutes)
 
     def state(self, slot: int) -> str:
@@ -193,18 +196,26 @@ def _latencies(make: _Rows, slots: _Slots, rules: Rules) -> None:
     if len(everything) < MIN_LATENCIES:
         return
     overall = _log_centre(everything)
+    hours = [_latency_of(slots, hour, overall, rules) for hour in range(24)]
     for slot in range(168):
-        values = [log(m.p95) for m in slots.daily.get(slot % 24, ()) if m.p95]
-        days = slots.days.get(slot % 24, 0) if values else 0
-        best = shrunk(_log_centre(values), overall, days / (days + DAY_WEIGHT))
-        centre = exp(best.centre)
-        upper = max(
-            exp(best.centre + LATENCY_SIGMAS * best.spread),
-            rules.latency_factor * centre,
-            centre + rules.latency_extra,
-        )
-        lower = exp(best.centre - LATENCY_SIGMAS * best.spread)
-        make.add(LATENCY_P95, slot, centre, (centre * best.spread) ** 2, lower, upper)
+        make.add(LATENCY_P95, slot, *hours[slot % 24])
+
+
+def _latency_of(
+    slots: _Slots, hour: int, overall: Centre, rules: Rules
+) -> tuple[float, float, float, float]:
+    """Return centre, variance, lower and upper limit of an hour of the day."""
+    values = [log(m.p95) for m in slots.daily.get(hour, ()) if m.p95]
+    days = slots.days.get(hour, 0) if values else 0
+    best = shrunk(_log_centre(values), overall, days / (days + DAY_WEIGHT))
+    centre = exp(best.centre)
+    upper = max(
+        exp(best.centre + LATENCY_SIGMAS * best.spread),
+        rules.latency_factor * centre,
+        centre + rules.latency_extra,
+    )
+    lower = exp(best.centre - LATENCY_SIGMAS * best.spread)
+    return centre, (centre * best.spread) ** 2, lower, upper
 
 
 def _log_centre(values: Sequence[float]) -> Centre:
@@ -225,7 +236,7 @@ def _clients(make: _Rows, history: History, rules: Rules) -> None:
     load = 2 * sum(m.load for m in history.minutes) / clients
     loads = [float(x) for m in history.minutes for x in m.loads]
     # A probe every second is as heavy in the next window.
-    upper = max(rules.spike_floor, BURST * max(extreme(loads, nats), 2 * quantile(loads, 0.5)))
+    upper = max(rules.spike_load, BURST * max(extreme(loads, nats), 2 * quantile(loads, 0.5)))
     make.add_all(CLIENT_LOAD, load, load, None, upper, n=len(loads))
     missing = 2 * sum(m.missing for m in history.minutes) / clients
     misses = [float(x) for m in history.minutes for x in m.misses]
@@ -242,13 +253,13 @@ def _errors(make: _Rows, history: History, rules: Rules) -> None:
         return
     nats, total = surprise(1), max(len(history.minutes), 1)
     learning = make.state == LEARNING
-    floor = rules.burst_events if learning else rules.burst_events_learned
+    least = rules.burst_events if learning else rules.burst_events_learned
     for key, counts in (("", []), *sorted(history.categories.items())):
         kept = sorted(counts + [0] * max(0, total - len(counts)))
         kept = kept[: max(1, len(kept) - len(kept) // 100)]
         mean = max(sum(kept) / len(kept), 1 / total)
         variance = max(mean, sum((c - mean) ** 2 for c in kept) / len(kept))
-        upper = max(floor, upper_threshold(mean, variance, nats))
+        upper = max(least, upper_threshold(mean, variance, nats))
         make.add_all(ERROR_EVENTS, mean, variance, None, upper, key=key, n=total)
     if not learning:
         for pattern in ("", *history.patterns):

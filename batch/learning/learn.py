@@ -1,23 +1,23 @@
 """Profiles → baselines without the attacks in them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyspark.sql import DataFrame
+import polars as pl
 
-from batch.files.detect import end_of, evaluate_all
 from batch.learning import minutes as source
 from batch.learning.fit import History, fit
 from batch.learning.minutes import Minute
+from batch.learning.profiles import Profiles, Run, chunks_of, end_of, evaluate_all
 from streaming.contracts import names
 from streaming.detection.engine import GONE
 from streaming.detection.incidents import Incident, merge
 from streaming.detection.limits import Limits, Rules
 
 ROUNDS: Final = 2
-"""What fixed floors find is left out of a first fit, what that fit finds out of the second."""
+"""What static thresholds find is left out of a first fit, what that fit finds out of the second."""
 
 PADDING: Final = 1
 """Minutes left out on either side of an incident."""
@@ -42,25 +42,25 @@ class Learned:
 
 
 def learn(
-    traffic: DataFrame | None,
-    troubles: DataFrame | None,
+    profiles: Profiles,
     rules: Rules,
     *,
     current: Limits | None = None,
     accepted: frozenset[str] = frozenset(),
     tell: Callable[[str], None] = lambda _: None,
+    run: Run = map,
 ) -> Learned:
     """Fit baselines on profiles, leaving out what the detector finds in them.
 
     `current` limits, where there are any, evaluate first. Incidents in `accepted` (their ids) and
-    what lies three days after the start of an incident are learned from all the same.
+    what lies three days after the start of an incident are learned from all the same. `tell` hears
+    of progress; `run` is that of `evaluate_all`.
     """
-    facts = _Facts(traffic, troubles)
-    end = end_of(traffic, troubles)
+    facts = _Facts(profiles)
     limits = current or Limits(time_zone=rules.time_zone)
     learned = Learned([], [])
     for number in range(1, ROUNDS + 1):
-        found = merge(evaluate_all(traffic, troubles, limits, rules), end)
+        found = merge(evaluate_all(profiles, limits, rules, run), facts.end)
         counted = [i for i in found if i.incident_id not in accepted]
         rows = [row for history in facts.histories(counted) for row in fit(history, rules)]
         learned = Learned(rows, found)
@@ -84,33 +84,54 @@ def excluded(incidents: Iterable[Incident], server: str) -> set[int]:
 
 
 class _Facts:
-    """What the profiles hold, fetched once for all rounds."""
+    """What the profiles hold, read once for all rounds."""
 
-    def __init__(self, traffic: DataFrame | None, troubles: DataFrame | None) -> None:
+    def __init__(self, profiles: Profiles) -> None:
         self.minutes: dict[str, list[Minute]] = defaultdict(list)
         self.slow: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self.routes: dict[str, list[tuple[str, list[tuple[int, int, int]]]]] = defaultdict(list)
         self.errors: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
         self.patterns: dict[str, list[tuple[str, list[int]]]] = defaultdict(list)
-        self.has_errors = troubles is not None
-        if traffic is not None:
-            for minute in source.minutes(traffic):
-                self.minutes[minute.server].append(minute)
-            for server, half_hour, paths in source.slow_misses(traffic):
-                self.slow[server].append((half_hour, paths))
-            for server, route, hours in source.routes(traffic, MAX_ROUTES):
-                self.routes[server].append((route, hours))
-        if troubles is not None:
-            for server, minute_number, category, events in source.error_minutes(troubles):
-                self.errors[server].append((minute_number, category, events))
-            for server, pattern, seen in source.patterns(troubles, MAX_PATTERNS):
-                self.patterns[server].append((pattern, seen))
+        self.has_errors = profiles.errors is not None
+        self.end = 0
+        self._read_traffic(profiles.traffic())
+        self._read_errors(() if profiles.errors is None else profiles.errors())
+        self.filled = {server: self._filled(server) for server in self.servers()}
 
-    def histories(self, incidents: list[Incident]) -> Iterable[History]:
+    def _chunks(self, frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+        for chunk in chunks_of(frames):
+            self.end = max(self.end, end_of(chunk))
+            yield chunk
+
+    def _read_traffic(self, frames: Iterable[pl.DataFrame]) -> None:
+        hours = []
+        for frame in self._chunks(frames):
+            for minute in source.minutes(frame):
+                self.minutes[minute.server].append(minute)
+            for server, half_hour, paths in source.slow_misses(frame):
+                self.slow[server].append((half_hour, paths))
+            hours.append(source.route_hours(frame))
+        for server, route, of_hours in source.routes(hours, MAX_ROUTES):
+            self.routes[server].append((route, of_hours))
+
+    def _read_errors(self, frames: Iterable[pl.DataFrame]) -> None:
+        logged = []
+        for frame in self._chunks(frames):
+            for server, minute, category, events in source.error_minutes(frame):
+                self.errors[server].append((minute, category, events))
+            logged.append(source.pattern_minutes(frame))
+        for server, pattern, seen in source.patterns(logged, MAX_PATTERNS):
+            self.patterns[server].append((pattern, seen))
+
+    def servers(self) -> list[str]:
+        """Return the servers with requests or errors, by name."""
+        return sorted(self.minutes.keys() | self.errors.keys())
+
+    def histories(self, incidents: list[Incident]) -> Iterator[History]:
         """Yield each server's history without its incidents."""
-        for server in sorted(self.minutes.keys() | self.errors.keys()):
+        for server in self.servers():
             out = excluded(incidents, server)
-            filled = self._filled(server)
+            filled = self.filled[server]
             kept = [m for m in filled if m.minute not in out]
             if not kept:
                 continue
@@ -130,7 +151,7 @@ class _Facts:
                 seen if self.has_errors else None,
             )
 
-    def _routes(self, server: str, out: set[int]) -> Iterable[tuple[str, int, int]]:
+    def _routes(self, server: str, out: set[int]) -> Iterator[tuple[str, int, int]]:
         """Yield (route, requests, 5xx) without some hours."""
         for route, hours in self.routes[server]:
             kept = [(requests, errors) for hour, requests, errors in hours if hour not in out]

@@ -1,21 +1,28 @@
-"""Profiles → one row per server and minute: what the baselines are fitted on."""
+"""Profiles → one row per server and minute: what the baselines are fitted on.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+Frames hold whole hours; what several of them come to is put together at the end, so that a history
+of any length is never in memory at once.
+"""
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
 
-from streaming.detection.model import LATENCY_BUCKETS
-from streaming.detection.rules.clients import SLOW
-from streaming.detection.rules.servers import quantile
+import polars as pl
 
-MIN_TIMED = 30
+from streaming.detection.rules.latency import QUANTILE, UPPER_EDGES
+from streaming.detection.rules.scans import SLOW
+from streaming.windows.histogram import LATENCY_BUCKETS
+
+MIN_TIMED: Final = 30
 """A minute with fewer timed requests has no 95th percentile to speak of."""
 
+NEWEST: Final = 50
+"""Minutes of a pattern that are remembered: it is known if one of them is in no incident."""
 
-@dataclass(frozen=True, slots=True)
-class Minute:
+HOUR: Final = 3600
+
+
+class Minute(NamedTuple):
     """One server's minute; `minute` is its epoch second over 60.
 
     `loads` and `misses` are the largest load and the most missing paths of one client in each of
@@ -35,115 +42,150 @@ class Minute:
     misses: tuple[int, ...]
 
 
-def minutes(profiles: DataFrame) -> Iterator[Minute]:
-    """Merge `schemas.TRAFFIC_PROFILES` into minutes, in the order of server and time."""
-    zeros = F.array_repeat(F.lit(0).cast("bigint"), LATENCY_BUCKETS)
-    histograms = F.collect_list("latency_counts")
-    rows = (
-        profiles.withColumn("minute", F.floor(F.unix_seconds("window_start") / 60))
-        .groupBy("server_address", "minute")
+def minutes(profiles: pl.DataFrame) -> Iterator[Minute]:
+    """Merge `frames.TRAFFIC_PROFILES` into minutes, in the order of server and time."""
+    keys = ["server_address", "minute"]
+    numbered = profiles.with_columns(_number(60).alias("minute"))
+    merged = (
+        numbered.group_by(keys)
         .agg(
-            F.sum("requests"),
-            F.sum("status_5xx"),
-            F.count(F.lit(1)),
-            F.sum("clients"),
-            F.sum("load"),
-            F.sum("missing_paths"),
-            F.aggregate(
-                histograms, zeros, lambda sums, one: F.zip_with(sums, one, lambda a, b: a + b)
-            ),
-            F.collect_list(F.coalesce(F.get("top_clients", F.lit(0))["load"], F.lit(0))),
-            F.collect_list(
-                F.coalesce(F.get("clients_with_404s", F.lit(0))["missing_paths"], F.lit(0))
-            ),
+            pl.sum("requests", "status_5xx"),
+            pl.len().cast(pl.Int64).alias("profiles"),
+            pl.sum("clients", "load", "missing_paths"),
+            _first("top_clients", "load").alias("loads"),
+            _first("clients_with_404s", "missing_paths").alias("misses"),
         )
-        .orderBy("server_address", "minute")
+        .join(_p95(numbered), on=keys, how="left")
+        .sort(keys)
     )
-    for (
-        server,
-        minute,
-        requests,
-        errors,
-        n,
-        clients,
-        load,
-        missing,
-        times,
-        loads,
-        misses,
-    ) in rows.toLocalIterator():
-        p95 = quantile(times, 0.95) if sum(times) >= MIN_TIMED else None
-        yield Minute(
-            server,
-            minute,
-            requests,
-            errors,
-            n,
-            clients,
-            load,
-            missing,
-            p95,
-            tuple(loads),
-            tuple(misses),
+    for *values, loads, misses, p95 in merged.iter_rows():
+        yield Minute._make((*values, p95, tuple(loads), tuple(misses)))
+
+
+def _number(seconds: int) -> pl.Expr:
+    """The number of the span of so many seconds since the epoch that a window is in."""
+    return pl.col("window_start").dt.epoch("s") // seconds
+
+
+def _first(lists: str, field: str) -> pl.Expr:
+    return pl.col(lists).list.first().struct.field(field).fill_null(0)
+
+
+def _p95(numbered: pl.DataFrame) -> pl.DataFrame:
+    """The 95th percentile of the request times of the minutes that have enough of them."""
+    keys = ["server_address", "minute"]
+    timed = numbered.filter(pl.col("latency_counts").list.len() > 0).select(*keys, "latency_counts")
+    flat = timed["latency_counts"].explode()
+    # Most buckets are empty; a minute's key beside each of them would be most of the work.
+    some = (flat > 0).arg_true()
+    counts = (
+        timed.select(keys)[some // LATENCY_BUCKETS]
+        .with_columns(bucket=some % LATENCY_BUCKETS, requests=flat[some])
+        .group_by(*keys, "bucket")
+        .agg(pl.sum("requests"))
+        .sort(*keys, "bucket")
+        .with_columns(
+            seen=pl.col("requests").cum_sum().over(keys),
+            total=pl.col("requests").sum().over(keys),
         )
+    )
+    high = pl.col("seen") >= QUANTILE * pl.col("total")
+    edges = pl.lit(pl.Series(UPPER_EDGES))
+    return (
+        counts.filter((pl.col("total") >= MIN_TIMED) & high)
+        .group_by(keys)
+        .agg(edges.gather(pl.col("bucket").min()).first().alias("p95"))
+    )
 
 
-def slow_misses(profiles: DataFrame) -> Iterator[tuple[str, int, int]]:
+def slow_misses(profiles: pl.DataFrame) -> Iterator[tuple[str, int, int]]:
     """Yield (server, half hour, most distinct missing paths of a client that mostly misses)."""
-    half_hour = F.floor(F.unix_seconds("window_start") / SLOW).alias("half_hour")
-    clients_with_404s = profiles.select(
-        "server_address", half_hour, F.explode("clients_with_404s").alias("c")
+    keys = ["server_address", "half_hour"]
+    clients = (
+        profiles.select("server_address", _number(SLOW).alias("half_hour"), "clients_with_404s")
+        .filter(pl.col("clients_with_404s").list.len() > 0)
+        .explode("clients_with_404s")
+        .unnest("clients_with_404s")
+        .group_by(*keys, "client")
+        .agg(
+            pl.col("missing").explode().drop_nulls().n_unique().alias("paths"),
+            (pl.sum("missed") / pl.sum("requests")).alias("share"),
+        )
     )
-    clients = clients_with_404s.groupBy("server_address", "half_hour", "c.client").agg(
-        F.size(F.array_distinct(F.flatten(F.collect_list("c.missing")))).alias("paths"),
-        (F.sum("c.missed") / F.sum("c.requests")).alias("share"),
-    )
-    rows = (
-        clients.groupBy("server_address", "half_hour")
-        .agg(F.coalesce(F.max(F.when(F.col("share") >= 0.5, F.col("paths"))), F.lit(0)))
-        .collect()
-    )
-    yield from (tuple(row) for row in rows)
+    most = pl.when(pl.col("share") >= 0.5).then("paths").max().fill_null(0)
+    yield from clients.group_by(keys).agg(most.cast(pl.Int64)).sort(keys).iter_rows()
 
 
-def routes(profiles: DataFrame, most: int) -> list[tuple[str, str, list[tuple[int, int, int]]]]:
-    """Return (server, route, [(hour, requests, 5xx)]) of the `most` busiest routes of a server."""
-    hour = F.floor(F.unix_seconds("window_start") / 3600).alias("hour")
-    hourly = (
-        profiles.select("server_address", hour, F.explode("routes").alias("r"))
-        .groupBy("server_address", "r.route", "hour")
-        .agg(F.sum("r.requests").alias("requests"), F.sum("r.status_5xx").alias("errors"))
+def route_hours(profiles: pl.DataFrame) -> pl.DataFrame:
+    """Return server, route, hour, requests and 5xx of `frames.TRAFFIC_PROFILES`."""
+    return (
+        profiles.select("server_address", _number(HOUR).alias("hour"), "routes")
+        .filter(pl.col("routes").list.len() > 0)
+        .explode("routes")
+        .unnest("routes")
+        .group_by("server_address", "route", "hour")
+        .agg(pl.sum("requests"), pl.sum("status_5xx").alias("errors"))
     )
-    hours = F.collect_list(F.struct("hour", "requests", "errors"))
-    sums = hourly.groupBy("server_address", "route").agg(
-        F.sum("requests").alias("requests"), hours.alias("hours")
-    )
-    entry = F.struct("route", "hours")
-    busiest = F.max_by(entry, F.struct("requests", "route"), most)
-    top = sums.groupBy("server_address").agg(busiest.alias("top")).collect()
-    return [(r["server_address"], e["route"], e["hours"]) for r in top for e in r["top"]]
 
 
-def error_minutes(profiles: DataFrame) -> list[tuple[str, int, str, int]]:
-    """Return (server, minute, category, events) of `schemas.ERROR_PROFILES`."""
-    minute = F.floor(F.unix_seconds("window_start") / 60).alias("minute")
-    rows = (
-        profiles.select("server_address", minute, F.explode("categories").alias("c"))
-        .groupBy("server_address", "minute", "c.category")
-        .agg(F.sum("c.events"))
-        .collect()
+def routes(
+    hours: Iterable[pl.DataFrame], most: int
+) -> Iterator[tuple[str, str, list[tuple[int, int, int]]]]:
+    """Yield (server, route, [(hour, requests, 5xx)]) of the `most` busiest routes of a server."""
+    parts = list(hours)
+    if not parts:
+        return
+    entry = pl.struct("hour", "requests", "errors").alias("hours")
+    sums = (
+        pl.concat(parts)
+        .group_by("server_address", "route")
+        .agg(pl.sum("requests"), entry)
+        .sort("server_address", "requests", "route", descending=[False, True, True])
+        .group_by("server_address", maintain_order=True)
+        .head(most)
     )
-    return [tuple(row) for row in rows]
+    for server, route, of_hours in sums.select("server_address", "route", "hours").iter_rows():
+        yield server, route, [(h["hour"], h["requests"], h["errors"]) for h in of_hours]
 
 
-def patterns(profiles: DataFrame, most: int) -> list[tuple[str, str, list[int]]]:
-    """Return (server, pattern_id, up to 50 minutes it was logged in), the `most` frequent each."""
-    minute = F.floor(F.unix_seconds("window_start") / 60).alias("minute")
-    seen = (
-        profiles.select("server_address", minute, F.explode("patterns").alias("p"))
-        .groupBy("server_address", "p.pattern_id")
-        .agg(F.sum("p.events").alias("events"), F.max_by("minute", "minute", 50).alias("minutes"))
+def error_minutes(profiles: pl.DataFrame) -> Iterator[tuple[str, int, str, int]]:
+    """Yield (server, minute, category, events) of `frames.ERROR_PROFILES`."""
+    yield from (
+        profiles.select("server_address", _number(60).alias("minute"), "categories")
+        .filter(pl.col("categories").list.len() > 0)
+        .explode("categories")
+        .unnest("categories")
+        .group_by("server_address", "minute", "category")
+        .agg(pl.sum("events"))
+        .sort("server_address", "minute", "category")
+        .iter_rows()
     )
-    entry = F.struct("events", "pattern_id", "minutes")
-    top = seen.groupBy("server_address").agg(F.max_by(entry, entry, most).alias("top")).collect()
-    return [(r["server_address"], e["pattern_id"], e["minutes"]) for r in top for e in r["top"]]
+
+
+def pattern_minutes(profiles: pl.DataFrame) -> pl.DataFrame:
+    """Return server, pattern_id, events and the newest minutes of `frames.ERROR_PROFILES`."""
+    return (
+        profiles.select("server_address", _number(60).alias("minute"), "patterns")
+        .filter(pl.col("patterns").list.len() > 0)
+        .explode("patterns")
+        .unnest("patterns")
+        .group_by("server_address", "pattern_id")
+        .agg(pl.sum("events"), pl.col("minute").top_k(NEWEST).alias("minutes"))
+    )
+
+
+def patterns(parts: Iterable[pl.DataFrame], most: int) -> Iterator[tuple[str, str, list[int]]]:
+    """Yield (server, pattern_id, newest minutes it was logged in), the `most` frequent each."""
+    found = list(parts)
+    if not found:
+        return
+    yield from (
+        pl.concat(found)
+        .group_by("server_address", "pattern_id")
+        .agg(pl.sum("events"), pl.col("minutes").explode().top_k(NEWEST))
+        .sort("server_address", "events", "pattern_id", descending=[False, True, True])
+        .group_by("server_address", maintain_order=True)
+        .head(most)
+        .select("server_address", "pattern_id", "minutes")
+        .iter_rows()
+    )

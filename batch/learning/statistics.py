@@ -1,4 +1,4 @@
-"""Robust statistics that a tenth of bad values does not move. No Spark import."""
+"""Robust statistics that a tenth of bad values does not move."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ NINE_TENTHS_TO_SIGMA: Final = 1 / 0.6573
 """The mean of the smallest nine tenths of a Gaussian's absolute deviations is 0.6573 of its
 standard deviation: 2 (φ(0) − φ(1.645)) / 0.9."""
 
-SPREAD_FLOOR: Final = 0.1
+LEAST_SPREAD: Final = 0.1
 """No spread below a tenth of the centre: counts that never varied will."""
 
 
@@ -32,8 +32,8 @@ def centre_of(values: Sequence[float]) -> Centre:
         return Centre(0.0, 0.0, 0)
     middle = float(median(values))
     mad = float(median(abs(v - middle) for v in values))
-    floor = max(sqrt(middle), SPREAD_FLOOR * middle)
-    return Centre(middle, max(MAD_TO_SIGMA * mad, floor), len(values))
+    least = max(sqrt(middle), LEAST_SPREAD * middle)
+    return Centre(middle, max(MAD_TO_SIGMA * mad, least), len(values))
 
 
 def trimmed_spread(values: Sequence[float], middle: float) -> float:

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 
 from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.spark import delta_tables, live_metrics
+from streaming.spark import delta_tables, window_filters
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +20,8 @@ def remove_duplicates(
     A repeated line has the same event time, so both copies are in one window. Only windows with
     copies are rewritten, and the copy with the lowest offset stays.
     """
-    logs = live_metrics.in_windows(delta_tables.read_table(spark, settings, table), starts)
-    start = live_metrics.window_second("event_time")
+    logs = window_filters.in_windows(delta_tables.read_table(spark, settings, table), starts)
+    start = window_filters.window_second("event_time")
     repeated = (
         logs.groupBy("event_id", start.alias("start"))
         .agg((F.count("*") - 1).alias("copies"))

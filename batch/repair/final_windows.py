@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from streaming.contracts import names
 from streaming.contracts.progress import read_progress
 from streaming.contracts.settings import Settings
-from streaming.spark import delta_tables, live_metrics
+from streaming.spark import delta_tables, live_metrics, window_filters
 
 CHUNK_SECONDS: Final = 4 * 3600
 """So much time is compared at once: what is collected stays small however long the period.
@@ -93,9 +93,8 @@ def rows(
     spark: SparkSession, settings: Settings, target: Target, starts: list[int]
 ) -> list[dict[str, Any]]:
     """Rows of the measurement for these windows by the lake; window_start in epoch ms."""
-    logs = live_metrics.in_windows(delta_tables.read_table(spark, settings, target.table), starts)
-    frame = target.aggregate(logs).withColumn("window_start", F.unix_millis("window_start"))
-    return [row.asDict() for row in frame.collect()]
+    logs = window_filters.in_windows(delta_tables.read_table(spark, settings, target.table), starts)
+    return live_metrics.points_of(target.aggregate(logs))
 
 
 def first_start(spark: SparkSession, settings: Settings, table: str, since: int) -> int | None:

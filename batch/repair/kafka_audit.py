@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
 from kafka import KafkaConsumer, TopicPartition
@@ -18,10 +17,9 @@ from pyspark.sql import functions as F
 
 from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.logs.access import parse_access
-from streaming.logs.error import parse_errors, stitch
 from streaming.spark import delta_tables
 from streaming.spark.kafka_source import records
+from streaming.spark.parsing import access_rows, error_rows
 
 MAX_GAPS: Final = 10_000
 """More separate gaps than this are too many to read again; the period is then not verified."""
@@ -39,22 +37,9 @@ class Topic:
     parse: Callable[[DataFrame, Settings], DataFrame]
 
 
-def _access(batch: DataFrame, settings: Settings) -> DataFrame:
-    return parse_access(batch, history_days=settings.history_days)
-
-
-def _errors(batch: DataFrame, settings: Settings) -> DataFrame:
-    parse = partial(
-        parse_errors,
-        time_zones=settings.error_log_time_zones,
-        history_days=settings.history_days,
-    )
-    return parse(stitch(batch))
-
-
 TOPICS: Final = (
-    Topic(names.TOPIC_ACCESS, names.ACCESS_LOGS, _access),
-    Topic(names.TOPIC_ERRORS, names.ERROR_LOGS, _errors),
+    Topic(names.TOPIC_ACCESS, names.ACCESS_LOGS, access_rows),
+    Topic(names.TOPIC_ERRORS, names.ERROR_LOGS, error_rows),
 )
 
 

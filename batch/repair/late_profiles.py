@@ -1,17 +1,19 @@
 """Profiles of old, late and imported lines, which the live detector leaves out."""
 
 import logging
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import groupby
 from typing import Final
 
+import polars as pl
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.spark import delta_tables, incident_store, live_metrics
-from streaming.spark.profile_store import ERRORS, TRAFFIC, ProfileStore, Source
+from streaming.spark import delta_tables, window_filters
+from streaming.spark.arrow_bridge import collect_frame
+from streaming.spark.profile_store import ERRORS, TRAFFIC, ProfileStore, Source, profiles_of_logs
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +52,7 @@ def _late(spark: SparkSession, settings: Settings, source: Source) -> int:
     delay = F.unix_seconds("ingested_at") - F.unix_seconds("event_time")
 
     def collect(batch: DataFrame, _batch_id: int) -> None:
-        starts = _windows(batch.where(delay > live_metrics.RECENT_SECONDS))
+        starts = _windows(batch.where(delay > window_filters.RECENT_SECONDS))
         _recompute(spark, settings, source, starts)
         touched.update(starts)
 
@@ -67,12 +69,12 @@ def _late(spark: SparkSession, settings: Settings, source: Source) -> int:
 
 
 def _windows(logs: DataFrame) -> list[int]:
-    starts = logs.select(live_metrics.window_second("event_time").alias("start")).distinct()
+    starts = logs.select(window_filters.window_second("event_time").alias("start")).distinct()
     return sorted(row["start"] for row in starts.collect())
 
 
 def _recompute(spark: SparkSession, settings: Settings, source: Source, starts: list[int]) -> None:
-    for day, group in groupby(starts, key=lambda s: incident_store.utc_date(s)):
+    for day, group in groupby(starts, key=lambda s: delta_tables.utc_date(s)):
         windows = list(group)
         if len(windows) < WHOLE_DAY:
             ProfileStore(spark, settings, source).remake(windows)
@@ -83,29 +85,35 @@ def _recompute(spark: SparkSession, settings: Settings, source: Source, starts: 
 
 def _recompute_day(spark: SparkSession, settings: Settings, source: Source, day: date) -> None:
     logs = delta_tables.read_table(spark, settings, source.logs)
-    profiles = source.aggregate(logs.where(F.col("event_date") == F.lit(day)))
-    incident_store.replace_where(
+    profiles = profiles_of_logs(source, logs.where(F.col("event_date") == F.lit(day)))
+    delta_tables.replace_where(
         settings, source.profiles, profiles, f"event_date = DATE'{day.isoformat()}'"
     )
 
 
 def current(
-    spark: SparkSession, settings: Settings, table: str, start: datetime, end: datetime
-) -> DataFrame:
-    """Return a table's profiles from `start` to `end`, with those not saved yet.
+    spark: SparkSession,
+    settings: Settings,
+    table: str,
+    server: str,
+    start: datetime,
+    end: datetime,
+) -> pl.DataFrame:
+    """Return a server's profiles from `start` to `end`, with those not saved yet.
 
     The last stored windows, `UNSETTLED`, and whatever comes later are made of the log.
     """
     (source,) = (source for source in SOURCES if source.profiles == table)
     stored = delta_tables.since(delta_tables.read_table(spark, settings, table), start)
-    stored = stored.where(F.col("window_start") <= end)
-    newest = stored.agg(F.unix_seconds(F.max("window_start"))).collect()[0][0]
-    edge = start
-    if newest is not None:
-        edge = max(start, datetime.fromtimestamp(newest, UTC) - UNSETTLED)
+    stored = stored.where((F.col("window_start") <= end) & (F.col("server_address") == server))
+    saved = collect_frame(stored)
+    newest = saved["window_start"].max()
+    edge = max(start, newest - UNSETTLED) if isinstance(newest, datetime) else start
     window = timedelta(seconds=names.WINDOW_SECONDS)
     logs = delta_tables.read_table(spark, settings, source.logs)
     logs = delta_tables.since(logs, edge - window, "event_time")
-    fresh = source.aggregate(logs.where(F.col("event_time") <= end + window))
-    saved = stored.where(F.col("window_start") < edge)
-    return saved.unionByName(fresh.where(F.col("window_start").between(edge, end)))
+    lines = collect_frame(logs.where(F.col("event_time") <= end + window).select(*source.columns))
+    fresh = source.aggregate(lines).filter(
+        pl.col("window_start").is_between(edge, end), pl.col("server_address") == server
+    )
+    return pl.concat([saved.filter(pl.col("window_start") < edge), fresh])

@@ -1,1 +1,1 @@
-"""Sub-commands of `loglake`: each module here has a click command or group in `COMMANDS`."""
+"""Sub-commands of `loglake`; `stack.cli` lists them and imports each when it is used."""

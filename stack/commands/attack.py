@@ -68,5 +68,3 @@ _OPTIONS = {
     "flood": {"seconds", "rate", "distributed"},
     "errors": {"seconds", "rate"},
 }
-
-COMMANDS = (attack_command,)

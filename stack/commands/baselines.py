@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
@@ -93,6 +93,3 @@ def _sweep(rows: list[dict[str, float]]) -> Table:
             f"×{row['sensitivity']:g}", f"{row['recall']:.0%}", f"{row['alerts_per_day']:.2f}"
         )
     return table
-
-
-COMMANDS = (baselines_command, backtest_command)

@@ -22,7 +22,7 @@ from stack.commands.services import bring_up, places
 from stack.demo.publish import publish_history
 from stack.status import status
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 HISTORY_LINES: Final = 2_000_000
@@ -172,6 +172,3 @@ def _newest(settings: Settings, client: InfluxDBClient) -> dict[str, dict[str, A
         for record in table.records:
             rows.setdefault(record["server"], {})[record["_field"]] = record.get_value()
     return rows
-
-
-COMMANDS = (demo_command,)

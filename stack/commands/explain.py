@@ -8,8 +8,10 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from stack.incident_table import cell
+from stack.plain_text import plain
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
@@ -35,20 +37,24 @@ def explain_command(
 
     Without arguments the newest incidents are listed.
     """
-    from batch.cli import explain
+    from batch.jobs.explain import explain
+    from batch.jobs.job import JobError
 
     moment = _moment(at)
     if moment and incident_id:
         raise StackError("name either an incident or a time, not both")
-    with errors.status("Starting Spark …"):
-        found = explain(settings, incident_id, server or names.FLEET, entity, moment)
+    try:
+        with errors.status("Starting Spark …"):
+            found = explain(settings, incident_id, server or names.FLEET, entity, moment)
+    except JobError as error:
+        raise StackError(plain(str(error))) from error
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps(found))
         return
     if "sentence" in found:
-        console.print(found["sentence"])
+        console.print(cell(found["sentence"]))
         for line in found["incident"]["evidence"]:
-            console.print(f"  {line}", markup=False)
+            console.print(cell(f"  {line}"))
     rows = found.get("evaluations") or found.get("incidents") or []
     console.print(_table(rows) if rows else "Nothing to tell of that time.")
 
@@ -70,8 +76,5 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for name in columns:
         table.add_column(name)
     for row in rows:
-        table.add_row(*("" if row[name] is None else str(row[name]) for name in columns))
+        table.add_row(*(cell(row[name]) for name in columns))
     return table
-
-
-COMMANDS = (explain_command,)

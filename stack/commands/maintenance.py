@@ -24,6 +24,3 @@ def maintenance_command(settings: Settings) -> None:
     )
     for hour in done.rollup_hours_wrong:
         console.print(f"[red]The roll-up of {hour} UTC differs from its points.[/red]")
-
-
-COMMANDS = [maintenance_command]

@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 
 from stack.batch import period, spoken
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
@@ -31,6 +31,3 @@ def reconcile_command(settings: Settings, start: datetime | None, stop: datetime
     )
     for stream in outcome.waiting:
         console.print(f"{stream} has a backlog; its newest windows are compared once it is read.")
-
-
-COMMANDS = [reconcile_command]

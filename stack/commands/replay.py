@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from stack.replay import replay
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
@@ -40,6 +40,3 @@ def replay_command(settings: Settings, files: tuple[Path, ...], server: str, err
                 else ""
             )
             progress.console.print(f"{path}: {sent.lines} lines sent{doubtful}")
-
-
-COMMANDS = (replay_command,)

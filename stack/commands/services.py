@@ -15,7 +15,7 @@ from stack.services import services
 from stack.setup import setup
 from stack.status import Status, disk_warning, status
 from stack.streams import start_streams
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 console = Console(highlight=False)
@@ -124,6 +124,3 @@ def _status_table(rows: list[Status]) -> Table:
         health = f"[{colour}]{row.health}[/]"
         table.add_row(row.name, health, row.state, str(row.pid or ""), str(row.port or ""), uptime)
     return table
-
-
-COMMANDS = (setup_command, up_command, down_command, status_command, logs_command)

@@ -59,6 +59,3 @@ def _points(summary: dict) -> Table:
         text = ", ".join(f"{number} {reason}" for reason, number in sorted(reasons.items()))
         table.add_row(name, str(count), text or "none")
     return table
-
-
-COMMANDS = [verify_command]

@@ -10,7 +10,7 @@ import httpx
 from stack.demo import attack_plans
 from stack.demo.traffic import Meter, drive
 from stack.demo.wire import Wire
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 GRACE_S = 3.0

@@ -15,7 +15,7 @@ from stack.demo.history import DAY_S, Incident, past_incidents, server_records
 from stack.demo.profile import Profile
 from stack.replay import producer_for
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 SEED: Final = 1

@@ -23,7 +23,7 @@ from stack import grafana, influx, kafka
 from stack.secrets import ensure_secret, write_private
 from stack.service import Service
 from stack.services import PARTS, write_supervisord_conf
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import CHECKOUT, Settings
 
 POSTGRES: Final = ("postgres", "5432", "dagster", "dagster")

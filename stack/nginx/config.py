@@ -12,7 +12,7 @@ from stack.demo.assets import write_site
 from stack.render import render, write
 from stack.secrets import ensure_secret, write_private
 from stack.setup import find_program
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 
 WORKER_CONNECTIONS: Final = 4096

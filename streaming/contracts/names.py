@@ -38,6 +38,9 @@ WATERMARK_SECONDS: Final = 120
 FUTURE_SECONDS: Final = 60
 """An event time further ahead than this is refused before it can move the watermark."""
 
+DISK_FULL: Final = 0.9
+"""Share of the disk in use from which somebody must act; leaves time to."""
+
 MAX_LINE_BYTES: Final = 1 << 20
 """A longer line is refused; with 8 KiB header buffers nginx writes at most some 150 KiB."""
 
@@ -64,16 +67,16 @@ CATEGORIES: Final = (
 )
 """Classes of nginx error messages."""
 
-INCIDENT_KINDS: Final = (
+TRAFFIC_INCIDENTS: Final = (
     "ip_spike",
     "server_flood",
     "path_scan",
     "error_surge",
     "traffic_drop",
     "latency_surge",
-    "error_log_burst",
-    "new_error_pattern",
 )
+ERROR_INCIDENTS: Final = ("error_log_burst", "new_error_pattern")
+INCIDENT_KINDS: Final = (*TRAFFIC_INCIDENTS, *ERROR_INCIDENTS)
 
 REJECT_REASONS: Final = (
     "empty",

@@ -140,17 +140,12 @@ TRAFFIC_PROFILES: Final[Columns] = {
         name: Column(kind, f"Responses with status {name[7]}00 to {name[7]}99.")
         for name, kind in _CLASSES.items()
     },
-    "aborted": _count("Responses with status 499."),
     "clients": _count("Distinct clients."),
     "latency_us": _count("Request times in µs, summed over `timed` requests."),
     "timed": _count("Requests with a time."),
-    "latency_counts": Column(
-        ["bigint"], "Histogram of request times; see `streaming.windows.traffic_profile`."
-    ),
+    "latency_counts": Column(["bigint"], "Histogram of request times; see `windows.histogram`."),
     "load": _count("Requests that are no parts of pages, summed over clients."),
-    "load_squares": _count("Their squares, summed over clients."),
     "missing_paths": _count("Distinct missing paths, summed over clients."),
-    "missing_squares": _count("Their squares, summed over clients."),
     "top_clients": Column(
         [
             {

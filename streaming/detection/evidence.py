@@ -1,108 +1,134 @@
 """Sample lines for incidents, from the access log itself."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
-from pyspark.sql import Column, DataFrame, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import polars as pl
 
 from streaming.contracts import names
 from streaming.detection.incidents import Incident
-from streaming.spark.delta_tables import frame_of
+from streaming.detection.rows import utc
 
 SAMPLES: Final = 3
 SPAN: Final = 60
 """Samples come from this many seconds after an incident opened, and the window it opened in."""
 
 MAX_INCIDENTS: Final = 200
+MAX_TEXT: Final = 300
+"""Characters of a path and its query in a sample."""
 
-_KINDS: Final = ("ip_spike", "path_scan", "server_flood", "error_surge", "latency_surge")
-
-_WANTED: Final = T.StructType(
-    [
-        T.StructField("incident_id", T.StringType()),
-        T.StructField("kind", T.StringType()),
-        T.StructField("server", T.StringType()),
-        T.StructField("entity", T.StringType()),
-        T.StructField("start", T.LongType()),
-    ]
+COLUMNS: Final = (
+    "event_time",
+    "event_id",
+    "server_address",
+    "client_address",
+    "http_request_method",
+    "url_path",
+    "url_query",
+    "http_response_status_code",
+    "http_route",
 )
+"""What `samples` needs of `frames.ACCESS_LOGS`."""
+
+_OF_CLIENTS: Final = ("ip_spike", "path_scan")
+_KINDS: Final = (*_OF_CLIENTS, "server_flood", "error_surge", "latency_surge")
 
 
-def with_samples(
-    spark: SparkSession, access_logs: DataFrame, incidents: Sequence[Incident]
-) -> list[Incident]:
+@dataclass(frozen=True)
+class Wanted:
+    """The lines that samples are chosen from: `start` ≤ event_time < `stop`, UTC.
+
+    `clients` are None where lines of any client may be one.
+    """
+
+    start: datetime
+    stop: datetime
+    clients: frozenset[str] | None
+
+
+def wanted(incidents: Sequence[Incident]) -> Wanted | None:
+    """Return what `samples` has to see of the access log; None if nothing."""
+    asked = _asked(incidents)
+    if not asked:
+        return None
+    starts = [incident.opened_at for incident in asked]
+    of_clients = all(incident.kind in _OF_CLIENTS for incident in asked)
+    return Wanted(
+        utc(min(starts)),
+        utc(max(starts)) + timedelta(seconds=SPAN),
+        frozenset(incident.entity for incident in asked) if of_clients else None,
+    )
+
+
+def samples(access_logs: pl.DataFrame, incidents: Sequence[Incident]) -> list[Incident]:
     """Return the incidents, the first `MAX_INCIDENTS` with up to `SAMPLES` lines as evidence.
 
-    `access_logs` has the columns of `schemas.ACCESS_LOGS`. A sample reads
+    `access_logs` has `COLUMNS`, in any order of rows. A sample reads
     `2026-01-31T10:00:00Z web1 203.0.113.9 GET /wp-login.php 404`.
     """
-    asked = [i for i in incidents if i.kind in _KINDS][:MAX_INCIDENTS]
+    asked = _asked(incidents)
     if not asked:
         return list(incidents)
-    wanted = [
-        {
-            "incident_id": i.incident_id,
-            "kind": i.kind,
-            "server": i.server,
-            "entity": i.entity,
-            "start": i.opened_at,
-        }
-        for i in asked
-    ]
-    starts = [i.opened_at for i in asked]
-    first, last = min(starts), max(starts) + SPAN
-    lines = access_logs.where(
-        F.col("event_date").between(_utc(first).date(), _utc(last).date())
-        & F.col("event_time").between(_utc(first), _utc(last))
-    )
-    sample = F.min_by(_text(), F.struct("event_time", "event_id"), SAMPLES)
-    found = (
-        lines.join(F.broadcast(frame_of(spark, wanted, _WANTED)), _belongs())
-        .groupBy("incident_id")
-        .agg(sample.alias("samples"))
-        .collect()
-    )
-    samples = {row["incident_id"]: tuple(row["samples"]) for row in found}
-    return [i.with_samples(samples.get(i.incident_id, ())) for i in incidents]
+    found = {
+        incident.incident_id: tuple(lines.select(_text()).to_series())
+        for incident, lines in zip(asked, _first(access_logs, asked), strict=True)
+    }
+    return [i.with_samples(found.get(i.incident_id, ())) for i in incidents]
 
 
-def _belongs() -> Column:
-    second = F.unix_seconds("event_time")
-    client = F.col("kind").isin("ip_spike", "path_scan")
-    failed = F.col("http_response_status_code") >= 500
-    missed = F.col("http_response_status_code").between(400, 499)
-    return (
-        (F.col("server").isin(names.FLEET) | (F.col("server") == F.col("server_address")))
-        & (second >= F.col("start"))
-        & (second < F.col("start") + SPAN)
-        & (~client | (F.col("entity") == F.col("client_address")))
-        & ((F.col("kind") != "path_scan") | missed)
-        & ((F.col("kind") != "error_surge") | failed)
-        & (
-            (F.col("kind") != "error_surge")
-            | F.col("entity").isin("")
-            | (F.col("entity") == F.col("http_route"))
+def candidates(access_logs: pl.DataFrame, incidents: Sequence[Incident]) -> pl.DataFrame:
+    """Return the lines of a part of the log that `samples` of the whole may choose.
+
+    So each part of a large log can be reduced where it lies.
+    """
+    chosen = list(_first(access_logs, _asked(incidents)))
+    return pl.concat([access_logs.select(COLUMNS).clear(), *chosen]).unique()
+
+
+def _first(access_logs: pl.DataFrame, asked: Sequence[Incident]) -> Iterator[pl.DataFrame]:
+    """Yield the earliest `SAMPLES` lines of each incident."""
+    lines = access_logs.select(COLUMNS).sort("event_time", "event_id")
+    seconds = lines["event_time"].dt.epoch("s")
+    for incident in asked:
+        first, last = (
+            seconds.search_sorted(second, side="left")
+            for second in (incident.opened_at, incident.opened_at + SPAN)
         )
-    )
+        yield lines[first:last].lazy().filter(_belongs(incident)).head(SAMPLES).collect()
 
 
-def _text() -> Column:
-    time = F.date_format("event_time", "yyyy-MM-dd'T'HH:mm:ss'Z'")
-    query = F.when(F.col("url_query").isNotNull(), F.concat(F.lit("?"), "url_query"))
-    path = F.concat(F.coalesce("url_path", F.lit("")), F.coalesce(query, F.lit("")))
-    return F.concat_ws(
-        " ",
-        time,
+def _asked(incidents: Sequence[Incident]) -> list[Incident]:
+    return [i for i in incidents if i.kind in _KINDS][:MAX_INCIDENTS]
+
+
+def _belongs(incident: Incident) -> pl.Expr:
+    status = pl.col("http_response_status_code")
+    conditions = [pl.lit(True)]
+    if incident.server != names.FLEET:
+        conditions.append(pl.col("server_address") == incident.server)
+    if incident.kind in _OF_CLIENTS:
+        conditions.append(pl.col("client_address") == incident.entity)
+    if incident.kind == "path_scan":
+        conditions.append(status.is_between(400, 499))
+    if incident.kind == "error_surge":
+        conditions.append(status >= 500)
+        if incident.entity:
+            conditions.append(pl.col("http_route") == incident.entity)
+    return pl.all_horizontal(conditions)
+
+
+def _text() -> pl.Expr:
+    query = pl.concat_str(pl.lit("?"), "url_query").fill_null("")
+    path = pl.concat_str(pl.col("url_path").fill_null(""), query)
+    return pl.concat_str(
+        pl.col("event_time").dt.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "server_address",
         "client_address",
         "http_request_method",
-        F.substring(path, 1, 300),
-        F.col("http_response_status_code").cast("string"),
+        path.str.slice(0, MAX_TEXT),
+        pl.col("http_response_status_code").cast(pl.String),
+        separator=" ",
+        ignore_nulls=True,
     )
-
-
-def _utc(second: int) -> datetime:
-    return datetime.fromtimestamp(second, UTC)

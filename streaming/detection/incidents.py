@@ -1,4 +1,4 @@
-"""Evaluations → incidents: one from the first alarm to the last, not one per window. No Spark."""
+"""Evaluations → incidents: one from the first alarm to the last, not one per window."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -106,8 +106,8 @@ def sessions(evaluations: Iterable[Evaluation], carried: Iterable[Session] = ())
         if before is not None:
             done.append(before)
         open_sessions[key_of(session.peak)] = session
-    lasting = (j for j in evaluations if j.score >= SUSTAIN)
-    ordered = sorted(lasting, key=lambda j: (*key_of(j), j.second, -j.score))
+    lasting = (e for e in evaluations if e.score >= SUSTAIN)
+    ordered = sorted(lasting, key=lambda e: (*key_of(e), e.second, -e.score))
     for key, group in groupby(ordered, key=key_of):
         going = open_sessions.pop(key, None)
         for evaluation in group:
@@ -136,16 +136,18 @@ def merge(
 
 
 def still_needed(found: Iterable[Session], since: int) -> list[Session]:
-    """Return the sessions that evaluations from epoch second `since` on may go on with.
+    """Return the sessions that matter to incidents from epoch second `since` on.
 
-    Beside them those that say the same as a wider one among them, for as long as that lasts.
+    These are the ones that a later evaluation may continue, and narrower ones that are over but
+    leave out an incident of a wider one that goes on.
     """
     going: list[Session] = []
     over: list[Session] = []
     for session in found:
         pause = quiet_seconds(session.peak.kind) + names.WINDOW_SECONDS
         (going if session.last + pause >= since else over).append(session)
-    wide = [i for i in (_incident(session, since) for session in going) if i is not None]
+    # One that a single alarm opened may yet be confirmed.
+    wide = [_opened(s, s.opened_at, since) for s in going if s.opened_at is not None]
     for session in over:
         incident = _incident(session, since)
         if incident is not None and any(
@@ -166,11 +168,16 @@ def _incident(session: Session, now: int) -> Incident | None:
         return None
     if peak.kind not in AT_ONCE and session.alarms < 2 and peak.score < CERTAIN:
         return None
+    return _opened(session, session.opened_at, now)
+
+
+def _opened(session: Session, opened_at: int, now: int) -> Incident:
+    peak = session.peak
     seen_until = session.last + names.WINDOW_SECONDS
     ended = seen_until + quiet_seconds(peak.kind) <= now
     return Incident(
         session.incident_id,
-        session.opened_at,
+        opened_at,
         seen_until,
         seen_until if ended else None,
         peak,

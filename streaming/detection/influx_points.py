@@ -1,12 +1,13 @@
-"""Incidents, limits and profiles → points of InfluxDB, as rows. No Spark import."""
+"""Incidents, limits and profiles → points of InfluxDB, as rows."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from streaming.contracts import names
 from streaming.contracts.measurements import TOP_ANOMALIES
-from streaming.detection.incidents import Incident, quiet_seconds
+from streaming.detection.incidents import Incident, Key, key_of, quiet_seconds
 from streaming.detection.limits import ERROR_RATIO, LATENCY_P95, REQUEST_RATE, Limits
 from streaming.detection.model import Evaluation
 
@@ -35,19 +36,19 @@ def anomalies(
     for i in incidents:
         if i.closed_at is not None and i.closed_at + quiet_seconds(i.kind) >= since:
             ended[i.kind, i.server].add(i.closed_at)
-    by_key: dict[tuple[str, str, str], list[Evaluation]] = defaultdict(list)
-    for j in sorted(evaluations, key=lambda j: j.second):
-        by_key[j.kind, j.server, j.entity].append(j)
+    by_key: dict[Key, list[Evaluation]] = defaultdict(list)
+    for e in sorted(evaluations, key=lambda e: e.second):
+        by_key[key_of(e)].append(e)
     found: dict[tuple[str, str, int], list[tuple[Evaluation, Incident, str]]] = defaultdict(list)
     for incident in incidents:
-        seen = by_key[incident.kind, incident.server, incident.entity]
+        seen = by_key[key_of(incident.peak)]
         again = ended[incident.kind, incident.server]
         open_again = {s for s in again if incident.opened_at <= s < incident.seen_until}
         for second in open_again.union(
             range(max(incident.opened_at, since), incident.seen_until, 10)
         ):
-            known = [j for j in seen if j.second <= second]
-            said = known[-1] if known else incident.peak
+            known = bisect_right(seen, second, key=lambda e: e.second)
+            said = seen[known - 1] if known else incident.peak
             found[incident.kind, incident.server, second].append((said, incident, OPEN))
         if incident.closed_at is not None and incident.closed_at in again:
             key = (incident.kind, incident.server, incident.closed_at)

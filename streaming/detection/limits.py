@@ -1,4 +1,4 @@
-"""Where an alarm begins: fixed floors, and baselines where there are any. No Spark import."""
+"""Where an alarm begins: static thresholds, and baselines where there are any."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -41,12 +41,11 @@ CRAWLERS: Final = (
 
 @dataclass(frozen=True)
 class Rules:
-    """Floors and limits of the rules; docs/detection.md says where each comes from."""
+    """Static thresholds of the rules; docs/detection.md says where each comes from."""
 
-    spike_floor: float = 40
+    spike_load: float = 40
     """Load of one client in 20 s, which a baseline only raises; the heaviest real browser has
-    21, a busy API client 37. A lower one, where few clients come, takes each of these for a flood.
-    """
+    21, a busy API client 37. A lower one would take each of these for a flood where few come."""
     spike_minute: float = 3
     """A minute's threshold over that of 20 s: the same rate, kept up."""
     spike_peers: float = 2
@@ -169,6 +168,25 @@ class Limits:
     def keys(self, server: str, metric: str) -> set[str]:
         """Return the keys known of a metric, such as the patterns a server has logged."""
         return self._keys.get((server, metric), set())
+
+
+class HourlyLimit:
+    """The limit of one server and metric, looked up once for all windows of an hour."""
+
+    __slots__ = ("_hour", "_limit", "_limits", "_metric", "_server")
+
+    def __init__(self, limits: Limits, server: str, metric: str) -> None:
+        self._limits, self._server, self._metric = limits, server, metric
+        self._hour: int | None = None
+        self._limit: Limit | None = None
+
+    def at(self, second: int) -> Limit | None:
+        """Return the limit at an epoch second, or None."""
+        hour = second // 3600
+        if hour != self._hour:
+            self._hour = hour
+            self._limit = self._limits.get(self._server, self._metric, second)
+        return self._limit
 
 
 @lru_cache(maxsize=4096)

@@ -1,18 +1,13 @@
-"""Profiles and evaluations as the detector holds them in memory. No Spark import."""
+"""Profiles and evaluations as the detector holds them in memory."""
 
-from dataclasses import dataclass
+from math import inf
 from typing import Final, NamedTuple
 
 from streaming.detection.limits import BASELINE, STATIC, Limit, Rules
-from streaming.detection.scoring import score
+from streaming.detection.scoring import ALARM
 
-BELOW: Final = 49.0
-"""The highest score of what is held back by a floor."""
-
-LATENCY_BUCKETS: Final = 64
-FIRST_LATENCY: Final = 0.001
-PER_DOUBLING: Final = 4
-"""Bucket i holds request times up to 0.001 s · 2^(i/4); the last one everything above 46 s."""
+HELD_BACK: Final = ALARM - 1
+"""The highest score of what fails a condition that no statistic overrides."""
 
 
 class TopClient(NamedTuple):
@@ -52,9 +47,11 @@ class Route(NamedTuple):
     timed: int
 
 
-@dataclass(frozen=True, slots=True)
-class TrafficProfile:
-    """One server's 10 seconds; `second` is the epoch second of its start."""
+class TrafficProfile(NamedTuple):
+    """One server's 10 seconds; `second` is the epoch second of its start.
+
+    `latencies` are the (bucket, requests) of its request times, in ascending order.
+    """
 
     second: int
     server: str
@@ -62,15 +59,34 @@ class TrafficProfile:
     errors: int = 0
     clients: int = 0
     load: int = 0
-    latencies: tuple[int, ...] = ()
+    latencies: tuple[tuple[int, int], ...] = ()
     top_clients: tuple[TopClient, ...] = ()
     clients_with_404s: tuple[ClientWith404s, ...] = ()
     shared: tuple[Shared, ...] = ()
     routes: tuple[Route, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Evaluation:
+class Pattern(NamedTuple):
+    """One masked message of a profile and how often it was logged."""
+
+    pattern_id: str
+    severity: str
+    category: str
+    events: int
+    pattern: str
+    sample: str
+
+
+class ErrorProfile(NamedTuple):
+    """One server's error messages of 10 seconds; `second` is the epoch second of their start."""
+
+    second: int
+    server: str
+    categories: tuple[tuple[str, int], ...]
+    patterns: tuple[Pattern, ...]
+
+
+class Evaluation(NamedTuple):
     """What the detector thinks of one entity at the end of the window that starts at `second`."""
 
     kind: str
@@ -92,6 +108,17 @@ def stretched(expected: float, threshold: float, rules: Rules) -> float:
     return expected + (threshold - expected) * rules.sensitivity
 
 
+def kept_from(expected: float, threshold: float, rules: Rules) -> float:
+    """Return an observation below which no score is kept, so that none need be computed.
+
+    −inf where there is none.
+    """
+    if rules.keep_from <= 0 or threshold <= expected:
+        return -inf
+    # Scores are rounded to two digits.
+    return expected + (threshold - expected) * (rules.keep_from - 0.01) / ALARM
+
+
 def evaluation(
     kind: str,
     server: str,
@@ -102,19 +129,17 @@ def evaluation(
     observed: float,
     expected: float,
     threshold: float,
+    score: float,
     limit: Limit | None,
     rules: Rules,
     evidence: tuple[str, ...] = (),
     gate: bool = True,
-    points: float | None = None,
 ) -> Evaluation | None:
-    """Score an observation; None when the score is below `rules.keep_from`.
+    """Return an evaluation of a score; None when that is below `rules.keep_from`.
 
-    What does not pass its `gate`, a floor that no statistic overrides, stays below an alarm.
-    `points` replaces the linear score.
+    What does not pass its `gate`, a condition that no statistic overrides, stays below an alarm.
     """
-    value = score(observed, expected, threshold) if points is None else round(points, 2)
-    value = value if gate else min(value, BELOW)
+    value = score if gate else min(score, HELD_BACK)
     if value < rules.keep_from:
         return None
     learned = limit is not None and limit.learned

@@ -1,125 +1,150 @@
-"""TrafficProfile rows of Spark → profiles in memory, and incidents → rows."""
+"""Frames of profiles → profiles in memory, and incidents → rows."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from itertools import islice, repeat
+from typing import Any, Final, TypeVar
 
-from pyspark.sql import Column, DataFrame, Row
-from pyspark.sql import functions as F
+import polars as pl
 
 from streaming.contracts import names
 from streaming.detection.incidents import Incident, Session
 from streaming.detection.model import (
     ClientWith404s,
+    ErrorProfile,
     Evaluation,
+    Pattern,
     Route,
     Shared,
     TopClient,
     TrafficProfile,
 )
-from streaming.detection.rules.clients import MIN_LOAD
-from streaming.detection.rules.errors import ErrorProfile, Pattern
+from streaming.detection.rules.spikes import MIN_LOAD
+from streaming.windows.histogram import LATENCY_BUCKETS
+
+SLICE_BYTES: Final = 8 << 20
+"""Size of the rows that are decoded at once; their flat lists take some ten times as much."""
+
+T = TypeVar("T")
+N = TypeVar("N", bound=tuple[Any, ...])
 
 
-def compact(profiles: DataFrame, *more: Column) -> DataFrame:
-    """Cut `schemas.TRAFFIC_PROFILES` to the fields of `TrafficProfile`, in order.
+def traffic_profiles_of(frame: pl.DataFrame) -> Iterator[TrafficProfile]:
+    """Decode `frames.TRAFFIC_PROFILES`, in ascending order of time and server.
 
-    Other columns wanted come last.
+    Of the clients, those that count towards a spike.
     """
-    heavy = F.filter("top_clients", lambda c: c["load"] >= MIN_LOAD)
-    return profiles.select(
-        F.unix_seconds("window_start").alias("second"),
-        "server_address",
-        "requests",
-        "status_5xx",
-        "clients",
-        "load",
-        "latency_counts",
-        F.transform(
-            heavy,
-            lambda c: F.struct(
-                c["client"],
-                c["load"],
-                c["requests"],
-                F.transform(
-                    c["top_paths"],
-                    lambda p: F.concat(p["requests"].cast("string"), F.lit(" × "), p["path"]),
-                ),
-            ),
-        ).alias("heavy"),
-        F.transform(
-            "clients_with_404s",
-            lambda c: F.struct(
-                c["client"],
-                c["missed"],
-                c["requests"],
-                c["missing"],
-                c["missing_paths"] - F.size(c["missing"]),
-            ),
-        ).alias("clients_with_404s"),
-        "shared_paths",
-        F.transform(
-            "routes",
-            lambda r: F.struct(
-                r["route"],
-                r["requests"],
-                r["status_5xx"],
-                F.coalesce(r["latency_us"], F.lit(0)),
-                r["timed"],
-            ),
-        ).alias("routes"),
-        *more,
+    for rows in _slices(frame):
+        yield from _made(
+            TrafficProfile,
+            rows["window_start"].dt.epoch("s").to_list(),
+            *_lists(rows, "server_address", "requests", "status_5xx", "clients", "load"),
+            _latencies(rows["latency_counts"]),
+            _top_clients(rows["top_clients"]),
+            _clients_with_404s(rows["clients_with_404s"]),
+            _shared(rows["shared_paths"]),
+            _routes(rows["routes"]),
+        )
+
+
+def error_profiles_of(frame: pl.DataFrame) -> Iterator[ErrorProfile]:
+    """Decode `frames.ERROR_PROFILES`, in ascending order of time and server."""
+    for rows in _slices(frame):
+        categories, patterns = _flat(rows["categories"]), _flat(rows["patterns"])
+        yield from _made(
+            ErrorProfile,
+            rows["window_start"].dt.epoch("s").to_list(),
+            *_lists(rows, "server_address"),
+            _grouped(categories.select("category", "events").iter_rows(), rows["categories"]),
+            _grouped(_made(Pattern, *_lists(patterns, *Pattern._fields)), rows["patterns"]),
+        )
+
+
+def _slices(frame: pl.DataFrame) -> Iterator[pl.DataFrame]:
+    order = ["window_start", "server_address"]
+    ordered = frame.select(order)
+    if not ordered.equals(ordered.sort(order)):
+        frame = frame.sort(order)
+    size = max(1, int(frame.estimated_size()))
+    return frame.iter_slices(max(1, SLICE_BYTES * len(frame) // size))
+
+
+def _latencies(counts: pl.Series) -> Iterator[tuple[tuple[int, int], ...]]:
+    flat = pl.DataFrame({"requests": _exploded(counts)}).with_columns(
+        bucket=pl.int_range(pl.len()) % LATENCY_BUCKETS
     )
+    some = flat.filter(pl.col("requests") > 0).select("bucket", "requests")
+    sizes = counts.list.eval(pl.element() > 0).list.sum()
+    return _tuples(some.iter_rows(), sizes.fill_null(0).to_list())
 
 
-def profiles_of(profiles: DataFrame) -> Iterator[TrafficProfile]:
-    """Fetch `schemas.TRAFFIC_PROFILES` row by row, in ascending order of time and server."""
-    rows = compact(profiles).orderBy("second", "server_address").toLocalIterator()
-    return map(profile_of, rows)
-
-
-def profile_of(row: Row) -> TrafficProfile:
-    """Return a row of `compact` as a profile."""
-    second, server, requests, errors, clients, load, latencies, *lists = row[:11]
-    heavy, clients_with_404s, shared, routes = lists
-    return TrafficProfile(
-        second,
-        server,
-        requests,
-        errors,
-        clients,
-        load,
-        tuple(latencies or ()),
-        tuple(TopClient(client, n, total, tuple(paths)) for client, n, total, paths in heavy or ()),
-        tuple(
-            ClientWith404s(c, n, total, tuple(p), rest)
-            for c, n, total, p, rest in clients_with_404s or ()
-        ),
-        tuple(Shared(path, n, tuple(voters)) for path, n, voters in shared or ()),
-        tuple(Route(*route) for route in routes or ()),
+def _top_clients(lists: pl.Series) -> Iterator[tuple[TopClient, ...]]:
+    heavy = lists.list.eval(pl.element().filter(pl.element().struct.field("load") >= MIN_LOAD))
+    flat = _flat(heavy)
+    paths = _flat(flat["top_paths"])
+    texts = paths.select(pl.format("{} × {}", "requests", "path"))
+    clients = _made(
+        TopClient,
+        *_lists(flat, "client", "load", "requests"),
+        _grouped(texts.to_series().to_list(), flat["top_paths"]),
     )
+    return _grouped(clients, heavy)
 
 
-def error_profiles_of(profiles: DataFrame) -> Iterator[ErrorProfile]:
-    """Fetch `schemas.ERROR_PROFILES` row by row, in ascending order of time and server."""
-    columns = (F.unix_seconds("window_start").alias("second"), "server_address")
-    rows = profiles.select(*columns, "categories", "patterns").orderBy("second", "server_address")
-    return map(error_profile_of, rows.toLocalIterator())
-
-
-def error_profile_of(row: Row) -> ErrorProfile:
-    """Return a row of second, server, categories and patterns as an error profile."""
-    second, server, categories, patterns = row
-    return ErrorProfile(
-        second,
-        server,
-        tuple((category, events) for category, events in categories),
-        tuple(Pattern(*pattern) for pattern in patterns),
+def _clients_with_404s(lists: pl.Series) -> Iterator[tuple[ClientWith404s, ...]]:
+    flat = _flat(lists)
+    missing = flat["missing"]
+    clients = _made(
+        ClientWith404s,
+        *_lists(flat, "client", "missed", "requests"),
+        _grouped(_exploded(missing).to_list(), missing),
+        (flat["missing_paths"] - missing.list.len()).to_list(),
     )
+    return _grouped(clients, lists)
+
+
+def _shared(lists: pl.Series) -> Iterator[tuple[Shared, ...]]:
+    flat = _flat(lists)
+    voters = _grouped(_exploded(flat["voters"]).to_list(), flat["voters"])
+    return _grouped(_made(Shared, *_lists(flat, "path", "clients"), voters), lists)
+
+
+def _routes(lists: pl.Series) -> Iterator[tuple[Route, ...]]:
+    flat = _flat(lists).with_columns(pl.col("latency_us").fill_null(0))
+    columns = _lists(flat, "route", "requests", "status_5xx", "latency_us", "timed")
+    return _grouped(_made(Route, *columns), lists)
+
+
+def _exploded(lists: pl.Series) -> pl.Series:
+    return lists.explode(empty_as_null=False, keep_nulls=False)
+
+
+def _flat(lists: pl.Series) -> pl.DataFrame:
+    """The structs of a column of lists, one row each."""
+    return _exploded(lists).struct.unnest()
+
+
+def _lists(frame: pl.DataFrame, *columns: str) -> list[list[Any]]:
+    return [frame[column].to_list() for column in columns]
+
+
+def _made(kind: type[N], *columns: Iterable[Any]) -> Iterator[N]:
+    """Return named tuples of columns, as `_make` does, which takes twice as long."""
+    return map(tuple.__new__, repeat(kind), zip(*columns, strict=True))
+
+
+def _grouped(items: Iterable[T], lists: pl.Series) -> Iterator[tuple[T, ...]]:
+    """Return the items of an exploded column by the lists that they were in."""
+    return _tuples(items, lists.list.len().fill_null(0).to_list())
+
+
+def _tuples(items: Iterable[T], sizes: Iterable[int]) -> Iterator[tuple[T, ...]]:
+    rest = iter(items)
+    return (tuple(islice(rest, size)) if size else () for size in sizes)
 
 
 def incident_row(incident: Incident) -> dict[str, Any]:
-    """Return an incident in the columns of `schemas.INCIDENTS`."""
+    """Return an incident in the columns of `tables.INCIDENTS`."""
     peak = incident.peak
     return {
         "incident_id": incident.incident_id,
@@ -141,7 +166,7 @@ def incident_row(incident: Incident) -> dict[str, Any]:
 
 
 def session_of(row: Mapping[str, Any]) -> Session:
-    """Return a row of `schemas.INCIDENTS`, its times as epoch seconds, as a session to go on."""
+    """Return a row of `tables.INCIDENTS`, its times as epoch seconds, as a session to go on."""
     peak = Evaluation(
         row["kind"],
         row["server_address"],

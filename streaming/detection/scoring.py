@@ -1,5 +1,6 @@
-"""Thresholds from tail probabilities, and the one score made of them. No Spark import."""
+"""Thresholds from tail probabilities, and the one score made of them."""
 
+from functools import lru_cache
 from math import inf, log
 from typing import Final
 
@@ -38,6 +39,8 @@ def divergence(x: float, mean: float, variance: float) -> float:
     return own - (x + k) * log((x + k) / (mean + k))
 
 
+# The live detector evaluates a window again with each late line of the half hour after it.
+@lru_cache(maxsize=8192)
 def upper_threshold(mean: float, variance: float, nats: float) -> float:
     """Return the count above `mean` whose upper tail is exp(−`nats`)."""
     mean = max(mean, 1e-6)
@@ -69,6 +72,8 @@ def score(observed: float, expected: float, threshold: float) -> float:
 def _crossing(near: float, far: float, mean: float, variance: float, nats: float) -> float:
     for _ in range(60):
         middle = (near + far) / 2
+        if middle in (near, far):
+            break
         if divergence(middle, mean, variance) < nats:
             near = middle
         else:

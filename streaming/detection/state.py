@@ -1,4 +1,4 @@
-"""What the live queries remember between micro-batches; all of it can be made again. No Spark."""
+"""What the live detector remembers between micro-batches; all of it can be made again."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,8 @@ from streaming.detection.incidents import Incident, Session, merge, sessions, st
 from streaming.detection.model import Evaluation
 
 KEEP: Final = 2 * WARM_UP
-"""Seconds of profiles in memory: a late line is evaluated anew with the half hour before it."""
+"""Seconds of profiles in memory: the window of a late line is evaluated anew, which takes the half
+hour before it."""
 
 
 class Timed(Protocol):
@@ -28,9 +29,8 @@ class Timed(Protocol):
 P = TypeVar("P", bound=Timed)
 
 Evaluate = Callable[[Iterable[P], int, int, Mapping[str, int]], Iterator[Evaluation]]
-"""Evaluates profiles in ascending order, from one epoch second's window to another's, given the
-newest
-window of each server before these."""
+"""Evaluates profiles in ascending order, from the window that starts at one epoch second to that at
+another, given the newest window of each server before them."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class Memory(Generic[P]):
     def evaluate(self, starts: Sequence[int], until: int, evaluate: Evaluate[P]) -> Change:
         """Evaluate the windows from the first of `starts`, or the newest evaluated, up to `until`.
 
-        Windows more than half an hour old are left to the batch jobs: what a verdict on them
-        depends on is no longer here.
+        Windows more than half an hour old are left to the batch jobs: the profiles that their
+        evaluation depends on are no longer here.
         """
         # Lines of an older window may be all that a micro-batch brings.
         until = max(until, self.until or until)
@@ -83,8 +83,8 @@ class Memory(Generic[P]):
             for profile in sorted(self.profiles[second], key=lambda profile: profile.server)
         )
         before = self._seen_before(start)
-        found = [j for j in evaluate(ordered, start, until, before) if j.second >= since]
-        self.evaluations = [j for j in self.evaluations if j.second < since] + found
+        found = [e for e in evaluate(ordered, start, until, before) if e.second >= since]
+        self.evaluations = [e for e in self.evaluations if e.second < since] + found
         self.until = until
         return self._change(since)
 
@@ -116,14 +116,14 @@ class Memory(Generic[P]):
                 self.seen[profile.server] = max(second, self.seen.get(profile.server, second))
         self.seen = {s: second for s, second in self.seen.items() if second >= horizon - GONE}
         cut = horizon + WARM_UP
-        old = [j for j in self.evaluations if j.second < cut]
+        old = [e for e in self.evaluations if e.second < cut]
         found = sessions(old, self.carried)
         self.carried = still_needed(found, cut)
-        # What nothing can change any more is not gone when it is not found again.
+        # An incident that nothing can change any more is not retracted when its evaluations go.
         for session in found:
             if session not in self.carried:
                 self.known.pop(session.incident_id, None)
-        self.evaluations = [j for j in self.evaluations if j.second >= cut]
+        self.evaluations = [e for e in self.evaluations if e.second >= cut]
 
 
 def _differs(known: Incident | None, now: Incident) -> bool:

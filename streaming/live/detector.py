@@ -1,10 +1,11 @@
-"""The live detector: lines appended to the lake → profiles, evaluations, incidents, anomalies."""
+"""The live detectors: lines of the lake → profiles, evaluations, incidents, points."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, Protocol
 
+import polars as pl
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -14,81 +15,38 @@ from streaming.contracts.progress import StreamProgress, read_progress
 from streaming.contracts.settings import Settings
 from streaming.detection import influx_points
 from streaming.detection.engine import GONE, evaluate
-from streaming.detection.evidence import with_samples
 from streaming.detection.incidents import Incident
 from streaming.detection.limits import Limits, rules_of
-from streaming.detection.model import Evaluation, TrafficProfile
-from streaming.detection.rows import compact, error_profile_of, profile_of
-from streaming.detection.rules.errors import ErrorProfile, evaluate_errors
+from streaming.detection.model import ErrorProfile, Evaluation, TrafficProfile
+from streaming.detection.rows import error_profiles_of, traffic_profiles_of
+from streaming.detection.rules.errors import evaluate_errors
 from streaming.detection.state import KEEP, Change, Memory
-from streaming.live.application import QuerySpec
 from streaming.live.influx_sink import InfluxSink
-from streaming.spark import delta_tables, incident_store, live_metrics
-from streaming.spark.lake_writer import is_behind
+from streaming.live.lake_query import is_behind
+from streaming.spark import delta_tables, incident_store, window_filters
+from streaming.spark.evidence_lines import with_samples
+from streaming.spark.limits_store import StoredLimits
 from streaming.spark.profile_store import ERRORS, TRAFFIC, ProfileStore, Source, Unsaved
 
 SETTLE_SECONDS: Final = 30
-"""A window without a line is evaluated this long after its end: lines need some seconds to
-arrive."""
+"""A window without a line is evaluated this long after its end: lines take some seconds."""
 
 SAVE_SECONDS: Final = 60
 """How often profiles are written: a window changes with every batch until it is over, and a write
 costs more than its evaluation."""
 
 BEHIND_SECONDS: Final = 120
-"""How often windows are evaluated while the lake is far behind. What happens now is at the end of
-the
-backlog: the cores that evaluate what is past are those that would get there."""
+"""How often windows are evaluated while the lake is far behind: its query needs the cores."""
 
-WINDOWS_AT_ONCE: Final = 30
-"""How many windows are made by one job: after an outage there are hundreds."""
+WINDOWS_AT_ONCE: Final = 180
+"""How many windows are made at once: after an outage there are hundreds, and each time the files
+of the lake are read that hold some of them."""
+
+LINES_AT_ONCE: Final = 300_000
+"""About so many lines are in memory at once, some 100 MB, unless one window has more."""
 
 MAKING_SECONDS: Final = 60
-"""For so long one batch makes windows, oldest first, before it evaluates and saves what it made;
-the
-next one goes on."""
-
-TRAFFIC_KINDS: Final = (
-    "ip_spike",
-    "server_flood",
-    "path_scan",
-    "error_surge",
-    "traffic_drop",
-    "latency_surge",
-)
-ERROR_KINDS: Final = ("error_log_burst", "new_error_pattern")
-
-
-def build(spark: SparkSession, settings: Settings) -> QuerySpec:
-    """The query over `access_logs`."""
-    for table in (names.TRAFFIC_PROFILES, names.BASELINES, names.INCIDENTS):
-        delta_tables.ensure_table(spark, settings, table)
-    return _over(spark, settings, names.ACCESS_LOGS, TrafficDetection(spark, settings))
-
-
-def build_errors(spark: SparkSession, settings: Settings) -> QuerySpec:
-    """The query over `error_logs`."""
-    for table in (names.ERROR_PROFILES, names.BASELINES, names.INCIDENTS):
-        delta_tables.ensure_table(spark, settings, table)
-    return _over(spark, settings, names.ERROR_LOGS, ErrorDetection(spark, settings))
-
-
-def _over(
-    spark: SparkSession, settings: Settings, table: str, detection: "_Detection"
-) -> QuerySpec:
-    """Stream a table's event times, and a clock, so that silence is a batch too."""
-    appended = delta_tables.stream_appends(spark, settings, table).select(
-        "event_time", "ingested_at"
-    )
-    none = F.lit(None).cast("timestamp")
-    ticks = spark.readStream.format("rate").option("rowsPerSecond", 1).load()
-    clock = ticks.select(none.alias("event_time"), none.alias("ingested_at"))
-    return QuerySpec(
-        "detection",
-        appended.unionByName(clock).writeStream.foreachBatch(detection),
-        settings.detection_trigger_seconds,
-        ready_when=lambda others: not is_behind(settings, others),
-    )
+"""One batch makes windows for at most so long, oldest first; the next one goes on."""
 
 
 class Sink(Protocol):
@@ -100,12 +58,13 @@ class Sink(Protocol):
         """Write rows, each with the measurement's tags and fields."""
 
 
-class _Detection:
+class Detector:
     """What both detectors share: memory that is filled from the lake at the first batch."""
 
     stream: str
     source: Source
     kinds: tuple[str, ...]
+    count: str
 
     def __init__(
         self,
@@ -118,13 +77,14 @@ class _Detection:
         self._spark, self._settings = spark, settings
         self._profiles = ProfileStore(spark, settings, self.source)
         self._rules = rules_of(settings)
-        self._limits = incident_store.StoredLimits(spark, settings)
+        self._limits = StoredLimits(spark, settings)
         self._sink = InfluxSink(settings) if sink is None else sink
         self._clock = clock
         self._memory: Memory[Any] | None = None
         self._waiting: set[int] = set()
         self._evaluated_at = self._clock()
-        self._unsaved = Unsaved()
+        self._unsaved = Unsaved(self.source)
+        self._windows_at_once = 1
         self._saved_at = self._clock()
 
     def __call__(self, batch: DataFrame, _batch_id: int) -> None:
@@ -132,14 +92,14 @@ class _Detection:
         progress = read_progress(self._settings, self.stream)
         covered = self._covered(progress)
         self._waiting.update(
-            live_metrics.recent_windows(batch.where(F.col("event_time").isNotNull()))
+            window_filters.recent_windows(batch.where(F.col("event_time").isNotNull()))
         )
         behind = progress is not None and is_behind(self._settings, progress.queries)
         if behind and self._clock() - self._evaluated_at < BEHIND_SECONDS:
             return
         if self._memory is None:
             self._memory = self._remembered()
-            self._waiting.update(self._profiles.unsaved())
+            self._waiting.update(self._profiles.unsaved(round(self._clock()) - KEEP))
         starts = self._make_waiting(self._memory)
         self._evaluated_at = self._clock()
         self._save()
@@ -153,18 +113,24 @@ class _Detection:
     def _make_waiting(self, memory: Memory[Any]) -> list[int]:
         began, made = self._clock(), list[int]()
         while self._waiting and self._clock() - began < MAKING_SECONDS:
-            starts = sorted(self._waiting)[:WINDOWS_AT_ONCE]
+            starts = sorted(self._waiting)[: self._windows_at_once]
             profiles = self._profiles.made(starts)
+            self._resize(profiles, len(starts))
             memory.replace(starts, self._take(profiles))
             self._unsaved.add(starts, profiles)
             self._waiting.difference_update(starts)
             made += starts
         return made
 
-    def _take(self, profiles: DataFrame) -> Iterable[Any]:
-        return self._fetch(profiles)
+    def _resize(self, profiles: pl.DataFrame, windows: int) -> None:
+        """Take so many windows next time that their lines fit in memory."""
+        lines = profiles[self.count].sum() / windows
+        self._windows_at_once = max(1, min(WINDOWS_AT_ONCE, int(LINES_AT_ONCE / max(lines, 1))))
 
-    def _fetch(self, profiles: DataFrame) -> Iterable[Any]:
+    def _take(self, profiles: pl.DataFrame) -> Iterable[Any]:
+        return self._decode(profiles)
+
+    def _decode(self, profiles: pl.DataFrame) -> Iterable[Any]:
         raise NotImplementedError
 
     def _evaluate(
@@ -183,11 +149,8 @@ class _Detection:
     def _remembered(self) -> Memory[Any]:
         memory: Memory[Any] = Memory()
         since = round(self._clock()) - KEEP
-        memory.replace((), self._fetch(self._profiles.saved(since)))
-        newest = F.max(F.unix_seconds("window_start"))
-        edge = F.timestamp_seconds(F.lit(since))
-        day = self._profiles.saved(since - GONE).where(F.col("window_start") < edge)
-        memory.seen = dict(day.groupBy("server_address").agg(newest).toLocalIterator())
+        memory.replace((), self._decode(self._profiles.saved(since)))
+        memory.seen = self._profiles.last_seen(since - GONE, since)
         memory.carried, ids = incident_store.recent_sessions(
             self._spark, self._settings, self.kinds, round(self._clock()) - 2 * KEEP
         )
@@ -198,7 +161,7 @@ class _Detection:
         """Write profiles to the table: the memory is ahead of it by up to `SAVE_SECONDS`."""
         starts = self._unsaved.starts()
         if starts and self._clock() - self._saved_at >= SAVE_SECONDS:
-            self._profiles.save(starts, self._unsaved.profiles())
+            self._profiles.save(starts, self._unsaved.profiles)
             self._unsaved.clear()
             self._saved_at = self._clock()
 
@@ -238,26 +201,26 @@ class _Detection:
         self._sink.write(names.ANOMALIES, rows, time_column="window_start")
 
 
-class TrafficDetection(_Detection):
+class TrafficDetector(Detector):
     """The `foreachBatch` function of the detector over `access_logs`."""
 
     stream = names.STREAM_ACCESS
-    source, kinds = TRAFFIC, TRAFFIC_KINDS
+    source, kinds, count = TRAFFIC, names.TRAFFIC_INCIDENTS, "requests"
 
-    def _take(self, profiles: DataFrame) -> list[TrafficProfile]:
-        rows = compact(profiles, F.col("routes").alias("all_routes")).collect()
+    def _take(self, profiles: pl.DataFrame) -> Iterable[TrafficProfile]:
+        rows = profiles.select(
+            pl.col("window_start").dt.epoch("s"), "server_address", "routes"
+        ).iter_rows()
         urls = [
             url
-            for row in rows
-            for url in influx_points.top_urls(
-                row["server_address"], row["all_routes"] or (), row["second"], TOP_URLS
-            )
+            for second, server, routes in rows
+            for url in influx_points.top_urls(server, routes or (), second, TOP_URLS)
         ]
         self._sink.write(names.HTTP_TOP_URLS, urls, time_column="window_start")
-        return [profile_of(row) for row in rows]
+        return self._decode(profiles)
 
-    def _fetch(self, profiles: DataFrame) -> list[TrafficProfile]:
-        return [profile_of(row) for row in compact(profiles).collect()]
+    def _decode(self, profiles: pl.DataFrame) -> Iterable[TrafficProfile]:
+        return traffic_profiles_of(profiles)
 
     def _evaluate(
         self,
@@ -273,7 +236,7 @@ class TrafficDetection(_Detection):
         if not incidents:
             return []
         logs = delta_tables.read_table(self._spark, self._settings, self.source.logs)
-        return with_samples(self._spark, logs, incidents)
+        return with_samples(logs, incidents)
 
     def _publish(self, change: Change, limits: Limits) -> None:
         super()._publish(change, limits)
@@ -284,16 +247,14 @@ class TrafficDetection(_Detection):
         self._sink.write(names.BASELINE, bands, time_column="window_start")
 
 
-class ErrorDetection(_Detection):
+class ErrorDetector(Detector):
     """The `foreachBatch` function of the detector over `error_logs`."""
 
     stream = names.STREAM_ERRORS
-    source, kinds = ERRORS, ERROR_KINDS
+    source, kinds, count = ERRORS, names.ERROR_INCIDENTS, "events"
 
-    def _fetch(self, profiles: DataFrame) -> list[ErrorProfile]:
-        second = F.unix_seconds("window_start")
-        columns = profiles.select(second, "server_address", "categories", "patterns")
-        return [error_profile_of(row) for row in columns.collect()]
+    def _decode(self, profiles: pl.DataFrame) -> Iterable[ErrorProfile]:
+        return error_profiles_of(profiles)
 
     def _evaluate(
         self,

@@ -2,10 +2,6 @@
 
 import shutil
 from pathlib import Path
-from typing import Final
-
-FULL: Final = 0.9
-"""Share in use from which somebody must act; leaves time to."""
 
 
 def used_ratio(home: Path) -> float:

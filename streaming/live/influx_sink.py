@@ -9,8 +9,6 @@ from typing import Any
 from influxdb_client import InfluxDBClient, Point, WritePrecision
 from influxdb_client.client.write_api import SYNCHRONOUS
 from influxdb_client.rest import ApiException
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 from urllib3.exceptions import HTTPError
 
 from streaming.contracts import names
@@ -62,12 +60,6 @@ class InfluxSink:
     def close(self) -> None:
         """End the connection."""
         self._client.close()
-
-    def write_frame(self, measurement: str, frame: DataFrame, time_column: str) -> int:
-        """Collect a small `frame` and write it; `time_column` is its timestamp column."""
-        # A collected timestamp is local time without a zone, and ambiguous once a year.
-        rows = frame.withColumn(time_column, F.unix_millis(time_column)).collect()
-        return self.write(measurement, (row.asDict() for row in rows), time_column=time_column)
 
     def write(
         self,

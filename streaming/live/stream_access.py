@@ -10,14 +10,14 @@ from pyspark.sql import functions as F
 
 from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.live import detector
+from streaming.live import detection_query
 from streaming.live.application import QuerySpec
 from streaming.live.influx_sink import InfluxSink
+from streaming.live.lake_query import lake_query
 from streaming.live.runner import main
-from streaming.logs.access import parse_access
 from streaming.spark import delta_tables, live_metrics
 from streaming.spark.kafka_source import live, read_topic, records
-from streaming.spark.lake_writer import lake_query
+from streaming.spark.parsing import access_rows, metric_rows
 
 FORGET_SECONDS: Final = 600
 """After so long a pause live metrics begin with what is live, and do not read what waited: it
@@ -31,13 +31,13 @@ def build(spark: SparkSession, settings: Settings) -> list[QuerySpec]:
         delta_tables.ensure_table(spark, settings, table)
     # In the first minutes everything compiles at once: what is watched goes first.
     lines = replace(lake(spark, settings), ready_when=lambda others: "metrics" in others)
-    detection = detector.build(spark, settings)
+    detection = detection_query.build(spark, settings)
     return [metrics_query(spark, settings), lines, detection]
 
 
 def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
     """Every line, once, into the lake."""
-    parse = partial(parse_access, history_days=settings.history_days)
+    parse = partial(access_rows, settings=settings)
     return lake_query(spark, settings, names.TOPIC_ACCESS, names.ACCESS_LOGS, parse)
 
 
@@ -46,17 +46,16 @@ def metrics_query(spark: SparkSession, settings: Settings) -> QuerySpec:
     sink = InfluxSink(settings)
 
     def write(batch: DataFrame, _batch_id: int) -> None:
-        sink.write_frame(names.HTTP_TRAFFIC, still_kept(batch), "window_start")
+        rows = live_metrics.points_of(still_kept(batch))
+        sink.write(names.HTTP_TRAFFIC, rows, time_column="window_start")
 
     since = time.time() - names.WATERMARK_SECONDS
     stream = live(read_topic(spark, settings, names.TOPIC_ACCESS, headers=False, since=since))
-    parsed = parse_access(records(stream), history_days=settings.history_days, detail=False)
-    # Refused times are left out before the watermark: one line dated 2099 would move it past
+    # Rejected lines are left out before the watermark: one line dated 2099 would move it past
     # every genuine one.
+    accepted = metric_rows(records(stream), settings)
     traffic = live_metrics.http_traffic(
-        parsed.where(F.col("reason").isNull()).withWatermark(
-            "event_time", f"{names.WATERMARK_SECONDS} seconds"
-        )
+        accepted.withWatermark("event_time", f"{names.WATERMARK_SECONDS} seconds")
     )
     return QuerySpec(
         "metrics",

@@ -6,38 +6,27 @@ from pyspark.sql import DataFrame, SparkSession
 
 from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.live import detector
+from streaming.live import detection_query
 from streaming.live.application import QuerySpec
 from streaming.live.influx_sink import InfluxSink
+from streaming.live.lake_query import lake_query
 from streaming.live.runner import main
-from streaming.logs.error import parse_errors, stitch
-from streaming.spark import delta_tables, live_metrics
-from streaming.spark.lake_writer import lake_query
+from streaming.spark import delta_tables, live_metrics, window_filters
+from streaming.spark.parsing import error_rows
 
 
 def build(spark: SparkSession, settings: Settings) -> list[QuerySpec]:
     """The queries of the application: the topic into the lake, the lake into the others."""
     for table in (names.ERROR_LOGS, names.REJECTED_LINES):
         delta_tables.ensure_table(spark, settings, table)
-    detection = detector.build_errors(spark, settings)
+    detection = detection_query.build_errors(spark, settings)
     return [lake(spark, settings), metrics_query(spark, settings), detection]
 
 
 def lake(spark: SparkSession, settings: Settings) -> QuerySpec:
     """Every line, once, into the lake; lines that continue a record are joined to it first."""
-    parse = partial(
-        parse_errors,
-        time_zones=settings.error_log_time_zones,
-        history_days=settings.history_days,
-    )
-    return lake_query(
-        spark,
-        settings,
-        names.TOPIC_ERRORS,
-        names.ERROR_LOGS,
-        lambda batch: parse(stitch(batch)),
-        by_batch=True,
-    )
+    parse = partial(error_rows, settings=settings)
+    return lake_query(spark, settings, names.TOPIC_ERRORS, names.ERROR_LOGS, parse, by_batch=True)
 
 
 def metrics_query(spark: SparkSession, settings: Settings) -> QuerySpec:
@@ -50,12 +39,10 @@ def metrics_query(spark: SparkSession, settings: Settings) -> QuerySpec:
 
     def write(batch: DataFrame, _batch_id: int) -> None:
         logs = delta_tables.read_table(spark, settings, names.ERROR_LOGS)
-        touched = live_metrics.recent_windows(batch)
-        sink.write_frame(
-            names.ERROR_EVENTS,
-            live_metrics.error_events(live_metrics.in_windows(logs, touched)),
-            "window_start",
-        )
+        touched = window_filters.recent_windows(batch)
+        windows = live_metrics.error_events(window_filters.in_windows(logs, touched))
+        rows = live_metrics.points_of(windows)
+        sink.write(names.ERROR_EVENTS, rows, time_column="window_start")
 
     appended = delta_tables.stream_appends(spark, settings, names.ERROR_LOGS)
     return QuerySpec(

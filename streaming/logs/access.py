@@ -4,266 +4,245 @@ No byte that a client controls decides whether his request is counted: what he c
 cleaned, cut and kept. Only what nginx itself writes (time, status, address) can reject a line.
 """
 
+from collections.abc import Collection
+from functools import cache
 from typing import Final
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
+import polars as pl
 
-from streaming.logs.access_text import client_and_host, quoted_parts, time_local
-from streaming.logs.records import (
-    VERDICT,
-    clean,
-    epoch_time,
-    line_id,
-    raw_of,
-    time_reason,
-    unchecked_text_of,
-)
+from streaming.contracts import frames, names, projections
+from streaming.contracts.access_line import AccessLine, MeasuredLine
+from streaming.logs.access_json import NUMBERS, json_fields
+from streaming.logs.access_text import text_fields
+from streaming.logs.cleaning import clean
+from streaming.logs.records import line_id, raw_of, time_reason, with_text
 from streaming.logs.routes import http_route
-from streaming.spark import schemas
 
-NARROW: Final = (
-    "event_time",
-    "server_address",
-    "client_address",
-    "http_response_status_code",
-    "http_response_body_size",
-    "http_server_request_duration",
-)
-"""The columns that live metrics need, in the order of `schemas.ACCESS_LOGS`."""
-
-_NARROW_KEYS: Final = (
-    "msec",
-    "time_iso8601",
-    "time_local",
-    "hostname",
-    "server",
-    "remote_addr",
-    "status",
-    "body_bytes_sent",
-    "request_time",
-)
-_DETAIL_KEYS: Final = (
-    "request_id",
-    "request_method",
-    "request_uri",
-    "server_protocol",
-    "request",
-    "upstream_response_time",
-    "http_referer",
-    "http_user_agent",
-    "http_host",
-    "scheme",
-    "request_length",
-)
-_JSON_OPTIONS: Final = {
-    # nginx writes a missing status as 000 or 009, and a client can bring that about.
-    "allowNumericLeadingZeros": "true",
-    # Without escape=json a quote in a user agent is \x22, which is no JSON escape.
-    "allowBackslashEscapingAnyCharacter": "true",
-    "allowUnquotedControlChars": "true",
-}
-# \z, since $ also lets a line feed pass at the end.
-_CLIENT: Final = r"^[0-9A-Za-z.:_%-]{1,64}\z"
-_REQUEST_ID: Final = r"^[0-9A-Fa-f-]{16,64}\z"
-_METHOD: Final = r"^[A-Z][A-Z_-]{0,31}\z"
-_ORIGIN_OF_URL: Final = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
-_MAX_SECONDS: Final = 1e9
+ALL: Final = (*frames.ACCESS_LOGS, *projections.VERDICT)
+NARROW: Final = (*projections.NARROW, "reason")
 
 MAX_PATH: Final = 2048
 MAX_AGENT: Final = 1024
 MAX_HOST: Final = 255
 """Characters that are kept of path, query and referrer, of a user agent, of a host name."""
 
+_MAX_REQUEST_ID: Final = 64
 
-def parse_access(records: DataFrame, *, history_days: int | None, detail: bool = True) -> DataFrame:
-    """Parse records (`schemas.RECORD`) into `schemas.ACCESS_LOGS` and `lines.VERDICT`.
+_CLIENT: Final = r"^[0-9A-Za-z.:_%-]{1,64}$"
+_REQUEST_ID: Final = r"^[0-9A-Fa-f-]{16,64}$"
+_METHOD: Final = r"^[A-Z][A-Z_-]{0,31}$"
+_PROTOCOL: Final = r"(?:^| )(HTTP/[^ ]*)$"
+_ORIGIN_OF_URL: Final = r"^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*"
+_MAX_SECONDS: Final = 1e9
+_MAX_STATUS: Final = 999
+_MAX_EPOCH_SECONDS: Final = 253_402_300_799
+_UTC: Final = pl.Datetime("us", "UTC")
 
-    `reason` is null for a line that is accepted, else one of `names.REJECT_REASONS`. Times must
-    lie in [ingested_at − `history_days`, ingested_at + 60 s]; None leaves them unchecked.
-    Without `detail` there are only the `NARROW` columns, and reason, at a fifth less.
+
+def parse_access(
+    records: pl.DataFrame,
+    *,
+    history_days: int | None,
+    columns: Collection[str] = ALL,
+    server: str | None = None,
+) -> pl.DataFrame:
+    """Parse records (`frames.RECORD`) into some columns of `ALL`, in that order.
+
+    One row per record, in their order. `reason` is null for a line that is accepted, else one of
+    `names.REJECT_REASONS`. Times must lie in [ingested_at − `history_days`, ingested_at + 60 s];
+    None leaves them unchecked. `server` is that of a line where neither its record nor the line
+    names one. With no more than the columns `NARROW` a line costs a third.
     """
-    keys = _NARROW_KEYS + (_DETAIL_KEYS if detail else ())
-    fields = _fields(records, keys)
-    common = _common(fields, history_days)
-    if not detail:
-        return common.select(*NARROW, "reason")
-    return _detailed(common).select(*schemas.ACCESS_LOGS.names, *VERDICT)
+    narrow = set(columns) <= set(NARROW)
+    fields = _with_fields(with_text(records), MeasuredLine if narrow else AccessLine)
+    common = _common(fields, history_days, server)
+    # Lazily, so that what no column needs is not worked out.
+    return (common if narrow else _detailed(common.lazy()).collect()).select(*columns)
 
 
-def _fields(records: DataFrame, keys: tuple[str, ...]) -> DataFrame:
-    """Add one text column per key from either format, `is_json` and `text`.
-
-    Spark does not compile `from_json` with what is around it. Both formats end in one struct there,
-    and what follows has one place to read from. With a choice for each key it was a method of 13 kB
-    that the JVM's first compiler refuses: it was interpreted for the first 100,000 lines.
-    """
-    text, is_json = F.col("text"), F.col("is_json")
-    schema = T.StructType([T.StructField(key, T.StringType()) for key in keys])
-    of_text = _of_text()
-    nothing = F.lit(None).cast("string")
-    line = F.when(is_json, F.from_json(text, schema, _JSON_OPTIONS)).otherwise(
-        F.struct(*(of_text.get(key, nothing).alias(key) for key in keys))
-    )
-    lines = records.withColumn("text", F.trim(unchecked_text_of(F.col("value"))))
-    return (
-        lines.withColumn("is_json", text.startswith("{"))
-        .withColumn("parts", F.when(~is_json, quoted_parts(F.make_valid_utf8(text))))
-        .withColumn("line", line)
-        .withColumns({key: F.col(f"line.{key}") for key in keys})
-    )
-
-
-def _of_text() -> dict[str, Column]:
-    """Return the values of a `combined` or `common` line, whose `parts` lie between its quotes."""
-    head, tail = F.get("parts", F.lit(0)), F.split(F.get("parts", F.lit(2)), " ")
-    client, host = client_and_host(head)
-    return {
-        "time_local": time_local(head),
-        "remote_addr": client,
-        "status": F.get(tail, F.lit(1)),
-        "body_bytes_sent": F.get(tail, F.lit(2)),
-        "request": F.get("parts", F.lit(1)),
-        "http_referer": F.get("parts", F.lit(3)),
-        "http_user_agent": F.get("parts", F.lit(5)),
-        "http_host": host,
+def _with_fields(lines: pl.DataFrame, shape: type[MeasuredLine]) -> pl.DataFrame:
+    """Add a column per key of `shape`, from either format, `is_json` and `is_read`."""
+    is_json = lines["text"].str.starts_with("{").fill_null(False).alias("is_json")
+    if is_json.all():
+        fields = json_fields(lines["value"], shape)
+    elif not is_json.any():
+        fields = text_fields(lines["text"])
+    else:
+        apart = lines.select(pl.when(is_json).then("value"), pl.when(~is_json).then("text"))
+        of_json, of_text = json_fields(apart["value"], shape), text_fields(apart["text"])
+        both = set(of_json.columns) & set(of_text.columns)
+        fields = of_json.with_columns(pl.coalesce(key, of_text[key]) for key in both)
+    absent = {
+        key: pl.lit(None, NUMBERS.get(key, pl.String()))
+        for key in shape.__struct_fields__
+        if key not in fields.columns
     }
+    return lines.hstack(fields.with_columns(is_json, **absent))
 
 
-def _common(fields: DataFrame, history_days: int | None) -> DataFrame:
+def _common(fields: pl.DataFrame, history_days: int | None, server: str | None) -> pl.DataFrame:
     """Add the narrow columns and the verdict."""
-    logged = F.coalesce(
-        epoch_time(F.col("msec")),
-        F.when(F.length("time_iso8601") >= 19, F.col("time_iso8601").try_cast("timestamp")),
-        F.try_to_timestamp("time_local", F.lit("dd/MMM/yyyy:HH:mm:ss Z")),
-    )
-    size = F.col("body_bytes_sent").try_cast("bigint")
-    named = fields.withColumn("hostname", F.coalesce(_filled("hostname"), "server"))
-    timed = named.withColumns(
-        {
-            "event_time": logged,
-            "server_address": F.coalesce("server_address", clean(F.col("hostname"), MAX_HOST)),
-            "client_address": F.when(F.col("remote_addr").rlike(_CLIENT), F.col("remote_addr")),
-            "http_response_status_code": F.col("status").try_cast("int"),
-            "http_response_body_size": F.when(size >= 0, size),
-            "http_server_request_duration": _seconds(F.col("request_time")),
-        }
-    )
-    return timed.withColumn("reason", _reason(history_days))
+    known = fields.with_columns(*_narrow())
+    if server is not None:
+        known = known.with_columns(pl.col("server_address").fill_null(server))
+    return known.with_columns(_reason(history_days).alias("reason"))
 
 
-def _reason(history_days: int | None) -> Column:
-    text, is_json, status = F.col("text"), F.col("is_json"), F.col("http_response_status_code")
-    keys = ("msec", "time_iso8601", "time_local", "status", "remote_addr")
-    unread = F.coalesce(*keys).isNull() & F.get_json_object(text, "$").isNull()
-    broken = F.when(is_json, unread).otherwise(F.coalesce("status", F.lit("")) == "")
-    kind = F.when(is_json, "invalid_json").otherwise("unknown_format")
-    timeless = F.coalesce("msec", "time_iso8601", "time_local").isNull()
-    missing = timeless | F.col("status").isNull() | F.col("remote_addr").isNull()
+@cache
+def _narrow() -> tuple[pl.Expr, ...]:
+    server, client = pl.col("server_address"), pl.col("remote_addr")
+    status, size = pl.col("status"), pl.col("body_bytes_sent")
+    named = pl.when(server.is_null()).then(pl.coalesce(_filled("hostname"), "server"))
     return (
-        F.when(F.coalesce(F.octet_length("value"), F.lit(0)) == 0, "empty")
-        .when(text.isNull(), "oversized")
-        .when(text == "", "empty")
-        .when(
-            broken,
-            F.when(F.is_valid_utf8(F.col("value").cast("string")), kind).otherwise("invalid_utf8"),
-        )
-        .when(missing | F.col("server_address").isNull(), "missing_field")
-        .otherwise(
-            F.coalesce(
-                time_reason(F.col("event_time"), history_days),
-                F.when(~F.coalesce(status.between(0, 999), F.lit(False)), "invalid_status"),
-                F.when(F.col("client_address").isNull(), "invalid_client"),
-            )
-        )
+        _event_time().alias("event_time"),
+        pl.coalesce(server, clean(named, MAX_HOST)).alias("server_address"),
+        pl.when(client.str.contains(_CLIENT)).then(client).alias("client_address"),
+        pl.when(_is_status(status)).then(status).cast(pl.Int32).alias("http_response_status_code"),
+        pl.when(size >= 0).then(size).alias("http_response_body_size"),
+        _seconds(pl.col("request_time")).alias("http_server_request_duration"),
     )
 
 
-def _detailed(common: DataFrame) -> DataFrame:
+def _event_time() -> pl.Expr:
+    """Return the time from whichever key tells it; one without a zone is UTC."""
+    epoch = pl.col("msec")
+    micros = pl.when(epoch.is_between(0, _MAX_EPOCH_SECONDS)).then(epoch * 1_000_000 + 0.5)
+    iso = pl.col("time_iso8601").str.replace(" ", "T", literal=True)
+    return pl.coalesce(
+        micros.floor().cast(pl.Int64).cast(_UTC),
+        _parsed(iso, "%Y-%m-%dT%H:%M:%S%.f%#z"),
+        _parsed(iso, "%Y-%m-%dT%H:%M:%S%.f").cast(_UTC),
+        _parsed(pl.col("time_local"), "%d/%b/%Y:%H:%M:%S %z"),
+    )
+
+
+def _parsed(text: pl.Expr, format_: str) -> pl.Expr:
+    return text.str.to_datetime(format_, time_unit="us", strict=False)
+
+
+@cache
+def _reason(history_days: int | None) -> pl.Expr:
+    """Return why a line is rejected: the first reason whose condition holds."""
+    text, is_unread = pl.col("text"), ~pl.col("is_read")
+    absent = {key: pl.col(key).is_null() for key in MeasuredLine.__struct_fields__}
+    no_time = absent["msec"] & absent["time_iso8601"] & absent["time_local"]
+    no_server = pl.col("server_address").is_null()
+    of_line = [
+        ("oversized", pl.col("value").bin.size() > names.MAX_LINE_BYTES),
+        ("empty", text.is_null() | (text == "")),
+        ("invalid_utf8", is_unread & ~pl.col("is_utf8")),
+        ("invalid_json", is_unread & pl.col("is_json")),
+        ("unknown_format", is_unread),
+        ("missing_field", no_time | absent["status"] | absent["remote_addr"] | no_server),
+    ]
+    of_values = [
+        ("invalid_status", ~_is_status(pl.col("status"))),
+        ("invalid_client", pl.col("client_address").is_null()),
+    ]
+    return pl.coalesce(
+        *(pl.when(condition).then(pl.lit(reason)) for reason, condition in of_line),
+        time_reason(pl.col("event_time"), history_days),
+        *(pl.when(condition).then(pl.lit(reason)) for reason, condition in of_values),
+    )
+
+
+def _detailed(common: pl.LazyFrame) -> pl.LazyFrame:
     """Add the columns that only the lake keeps."""
-    verb, target, protocol = _request_line()
-    # The three say it of nearly every line without a pattern, which takes half a microsecond.
-    method = F.col("verb").isin("GET", "POST", "HEAD") | F.col("verb").rlike(_METHOD)
-    well_formed = method & (F.col("protocol").isNotNull() | F.col("target").startswith("/"))
-    path = F.when(F.col("well_formed"), F.substring_index("target", "?", 1))
-    requested = (
-        common.withColumns({"verb": verb, "target": target, "protocol": protocol})
-        .withColumn("well_formed", well_formed)
-        .withColumns({"path": path.otherwise(F.col("request")), "query": _query()})
-    )
-    return requested.withColumns(
-        {
-            "identified": F.coalesce(F.col("request_id").rlike(_REQUEST_ID), F.lit(False)),
-            "http_request_method": F.when(F.col("well_formed"), F.col("verb")),
-            "url_path": clean(F.col("path"), MAX_PATH),
-            "url_query": clean(F.col("query"), MAX_PATH),
-        }
-    ).withColumns(
-        {
-            "event_id": F.when(F.col("identified"), F.col("request_id")).otherwise(line_id()),
-            "event_date": F.to_date("event_time"),
-            "url_scheme": F.when(F.col("scheme").isin("http", "https"), F.col("scheme")),
-            "http_request_host": clean(F.col("http_host"), MAX_HOST),
-            "http_route": http_route(F.col("url_path")),
-            "network_protocol_version": _protocol_version(F.col("protocol")),
-            "http_request_size": F.col("request_length").try_cast("bigint"),
-            "upstream_response_duration": _upstream_seconds(F.col("upstream_response_time")),
-            "http_request_referrer": clean(F.col("http_referer"), MAX_PATH),
-            "user_agent_original": clean(F.col("http_user_agent"), MAX_AGENT),
-            "request_id": F.when(F.col("identified"), F.col("request_id")).otherwise(
-                clean(F.col("request_id"), 64)
-            ),
-            "raw": raw_of(F.col("value")),
-            "line_bytes": F.octet_length("value"),
-        }
+    asked = common.with_columns(*_request_line()).with_columns(*_asked())
+    return asked.with_columns(*_request()).with_columns(*_detail()).with_columns(*_route())
+
+
+@cache
+def _request_line() -> tuple[pl.Expr, ...]:
+    """Cut the request line: `line_protocol`, and what precedes it as `line_words`."""
+    line = pl.col("request")
+    protocol = line.str.extract(_PROTOCOL)
+    ending = pl.concat_str(pl.lit(" "), protocol).fill_null("")
+    words = line.str.strip_suffix(ending).str.splitn(" ", 2)
+    return protocol.alias("line_protocol"), words.alias("line_words")
+
+
+@cache
+def _asked() -> tuple[pl.Expr, ...]:
+    """Return method, protocol and target, from their own keys or from the request line."""
+    words = pl.col("line_words").struct
+    target = pl.coalesce(_filled("request_uri"), words.field("field_1"))
+    absolute = pl.when(~target.str.starts_with("/")).then(target)
+    target = pl.coalesce(absolute.str.replace(_ORIGIN_OF_URL, ""), target)
+    return (
+        pl.coalesce(_filled("request_method"), words.field("field_0")).alias("method"),
+        pl.coalesce(_filled("server_protocol"), "line_protocol").alias("protocol"),
+        target.str.splitn("?", 2).alias("target"),
     )
 
 
-def _request_line() -> tuple[Column, Column, Column]:
-    """Return method, target and protocol, from their own keys or from the request line."""
-    request = F.col("request")
-    last = F.substring_index(request, " ", -1)
-    of_line = F.when(last.startswith("HTTP/"), last)
-    protocol = F.coalesce(_filled("server_protocol"), of_line)
-    verb = F.substring_index(request, " ", 1)
-    ending = F.coalesce(F.length(of_line) + 1, F.lit(0))
-    start = F.length(verb) + 2
-    middle = request.substr(start, F.length(request) - start + 1 - ending)
-    asked = F.coalesce(_filled("request_uri"), middle)
-    target = F.when(asked.startswith("/"), asked).otherwise(
-        F.regexp_replace(asked, _ORIGIN_OF_URL, "")
+@cache
+def _request() -> tuple[pl.Expr, ...]:
+    """Return method, path and query; the path of what is no request is the whole line."""
+    method, target = pl.col("method"), pl.col("target").struct
+    path, query = target.field("field_0"), target.field("field_1")
+    is_request = method.str.contains(_METHOD) & (
+        pl.col("protocol").is_not_null() | path.str.starts_with("/")
     )
-    return F.coalesce(_filled("request_method"), verb), target, protocol
+    return (
+        pl.when(is_request).then(method).alias("http_request_method"),
+        pl.when(is_request).then(path).otherwise(pl.col("request")).alias("path"),
+        pl.when(is_request).then(query).alias("query"),
+        pl.col("request_id").str.contains(_REQUEST_ID).fill_null(False).alias("is_id"),
+    )
 
 
-def _filled(key: str) -> Column:
-    return F.when(~F.col(key).isin("", "-"), F.col(key))
+@cache
+def _detail() -> tuple[pl.Expr, ...]:
+    is_id, scheme = pl.col("is_id"), pl.col("scheme")
+    nginx_id = pl.when(is_id).then(pl.col("request_id"))
+    other_id = pl.when(~is_id).then(pl.col("request_id"))
+    return (
+        pl.coalesce(nginx_id, line_id(needed=~is_id)).alias("event_id"),
+        pl.col("event_time").dt.date().alias("event_date"),
+        pl.when(scheme.is_in(["http", "https"])).then(scheme).alias("url_scheme"),
+        clean(pl.col("http_host"), MAX_HOST).alias("http_request_host"),
+        clean(pl.col("path"), MAX_PATH).alias("url_path"),
+        clean(pl.col("query"), MAX_PATH).alias("url_query"),
+        _protocol_version(pl.col("protocol")).alias("network_protocol_version"),
+        pl.col("request_length").alias("http_request_size"),
+        _upstream_seconds(pl.col("upstream_response_time")).alias("upstream_response_duration"),
+        clean(pl.col("http_referer"), MAX_PATH).alias("http_request_referrer"),
+        clean(pl.col("http_user_agent"), MAX_AGENT).alias("user_agent_original"),
+        pl.coalesce(nginx_id, clean(other_id, _MAX_REQUEST_ID)).alias("request_id"),
+        raw_of().alias("raw"),
+        pl.col("value").bin.size().cast(pl.Int64).alias("line_bytes"),
+    )
 
 
-def _query() -> Column:
-    target = F.col("target")
-    at = F.instr(target, "?")
-    return F.when(F.col("well_formed") & (at > 0), target.substr(at + 1, F.lit(MAX_PATH * 2)))
+@cache
+def _route() -> tuple[pl.Expr, ...]:
+    return (http_route(pl.col("url_path")).alias("http_route"),)
 
 
-def _protocol_version(protocol: Column) -> Column:
+def _is_status(status: pl.Expr) -> pl.Expr:
+    return status.is_between(0, _MAX_STATUS)
+
+
+def _filled(key: str) -> pl.Expr:
+    return pl.when(~pl.col(key).is_in(["", "-"])).then(pl.col(key))
+
+
+def _protocol_version(protocol: pl.Expr) -> pl.Expr:
     """Return `1.1`, `2` or `3`, as OpenTelemetry writes them."""
-    version = F.regexp_extract(protocol, r"^HTTP/(\d(?:\.[1-9])?)", 1)
-    # As for methods: nearly every line says 1.1.
-    return F.when(protocol == "HTTP/1.1", "1.1").otherwise(F.nullif(version, F.lit("")))
+    return protocol.str.extract(r"^HTTP/([0-9](?:\.[1-9])?)")
 
 
-def _seconds(text: Column) -> Column:
+def _seconds(seconds: pl.Expr) -> pl.Expr:
     """Return a finite, non-negative number of seconds, or null."""
-    seconds = text.try_cast("double")
-    return F.when(seconds.between(0, _MAX_SECONDS), seconds)
+    return pl.when(seconds.is_between(0, _MAX_SECONDS)).then(seconds)
 
 
-def _upstream_seconds(text: Column) -> Column:
+def _upstream_seconds(text: pl.Expr) -> pl.Expr:
     """Return the time spent on all upstreams: `0.1, 0.2` is a retry and both were waited for."""
-    tries = F.split(text, "[,:]")
-    total = F.aggregate(
-        tries, F.lit(0.0), lambda sum_, one: sum_ + F.coalesce(_seconds(one), F.lit(0.0))
+    several = pl.when(text.str.contains("[,:]")).then(text).str.replace_all(":", ",", literal=True)
+    one = _seconds(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
+    return pl.coalesce(
+        several.str.split(",").list.eval(one).list.sum(),
+        _seconds(text.str.strip_chars().cast(pl.Float64, strict=False)),
     )
-    return F.when(text.contains(",") | text.contains(":"), total).otherwise(_seconds(text))

@@ -1,15 +1,21 @@
 """What nginx appends to a message about a connection: client, server, request and so on."""
 
+import re
 from typing import Final
+from urllib.parse import unquote
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import polars as pl
 
 from streaming.logs.error_stitching import CLIENT
 
 _LOOKED_AT: Final = 8192
-_COMPLETE: Final = r', client: (?:[0-9A-Fa-f.:%]+|unix:), server: [^",]*, request: "'
+"""Characters of a tail that are looked at."""
+
+_COMPLETE: Final = re.compile(
+    rf'(?P<client>{CLIENT}(?:[0-9A-Fa-f.:%]+|unix:)), server: [^",]*, request: "'
+)
 _REQUEST: Final = r'(?s)^[^"]*, request: "(.*?)(?:", (?:subrequest|upstream|host|referrer): "|"$|$)'
+_REQUEST_OF_TAIL: Final = re.compile(_REQUEST)
 _OF_TAIL: Final = {
     "client": r"^([^,\s]*)",
     "server": r'^[^,]*, server: ([^",]*)',
@@ -18,47 +24,70 @@ _OF_TAIL: Final = {
     "host": r', host: "([^"]*)',
     "referrer": r'(?s), referrer: "(.*?)"?$',
 }
-_PRINTS_CLIENT_TEXT: Final = r"^FastCGI sent in stderr|^(?:stream )?\[lua\]|^lua |^js"
+_PRINTS_CLIENT_TEXT: Final = re.compile(r"FastCGI sent in stderr|(?:stream )?\[lua\]|lua |js")
 
 
-def split_tail(lines: DataFrame) -> DataFrame:
-    """Cut `body` into `said`, what nginx says, and the fields that it appends; '' where absent."""
-    body = F.col("body")
-    placed = lines.withColumn("tail_at", F.when(body.contains(CLIENT), _tail_at()))
-    said = F.when(F.col("tail_at").isNotNull(), F.left(body, F.col("tail_at") - 1)).otherwise(body)
-    tail = body.substr(F.col("tail_at") + len(CLIENT), F.lit(_LOOKED_AT))
-    cut = placed.withColumns({"said": said, "tail": tail})
-    return cut.withColumns(
-        {name: F.regexp_extract("tail", expression, 1) for name, expression in _OF_TAIL.items()}
-    )
+def split_context(bodies: pl.Series) -> pl.DataFrame:
+    """Cut texts behind the head of a record into what nginx says and the fields that it appends.
 
-
-def _tail_at() -> Column:
-    """Return where nginx's own tail starts (from 1).
-
-    It is the last one, for text from a client is quoted in the message before it, except that
-    request line and referrer follow it and are the client's as well. So a complete tail wins over
-    one that is found in its request line or behind its `referrer:`, unless the later request,
-    decoded, names the earlier tail: then the request path brought it into the message.
+    Columns `said`, `tail` (from the client on, at most 8192 characters), `client`, `server`,
+    `request`, `upstream`, `host` and `referrer`; null where absent.
     """
-    body = F.col("body")
-    after_last = F.substring_index(body, CLIENT, -1)
-    last = F.length(body) - F.length(after_last) - len(CLIENT) + 1
-    complete = F.regexp_instr(body, F.lit(_COMPLETE))
-    between = body.substr(complete, last - complete)
-    own_text = F.length(between) - F.length(F.replace(between, F.lit('"'), F.lit("")))
-    inside = (
-        between.contains(', referrer: "')
-        | (own_text == 1)
-        | F.left(body, complete - 1).endswith("while reading client request line")
+    parts = [(None, None) if body is None else _split(body) for body in bodies.to_list()]
+    said, tail = zip(*parts, strict=True) if parts else ((), ())
+    split = pl.DataFrame(
+        {"said": said, "tail": tail}, schema={"said": pl.String, "tail": pl.String}
     )
-    request = F.regexp_extract(F.left(after_last, F.lit(_LOOKED_AT)), _REQUEST, 1)
-    brought = F.coalesce(F.try_url_decode(request).contains(CLIENT), F.lit(False))
-    earlier = (complete > 0) & (complete < last) & inside & ~brought
-    only_one = F.substring_index(body, CLIENT, 1) == F.left(body, last - 1)
-    return (
-        F.when(only_one, last)
-        .when(body.rlike(_PRINTS_CLIENT_TEXT), last)
-        .when(earlier, complete)
-        .otherwise(last)
+    return split.with_columns(
+        pl.col("tail").str.extract(expression).alias(name) for name, expression in _OF_TAIL.items()
     )
+
+
+def _split(body: str) -> tuple[str, str | None]:
+    at = _tail_at(body)
+    if at is None:
+        return body, None
+    start = at + len(CLIENT)
+    return body[:at], body[start : start + _LOOKED_AT]
+
+
+def _tail_at(body: str) -> int | None:
+    """Return where nginx's own tail starts, None if there is none.
+
+    A client can put a tail into a message, where nginx quotes the path that he asks for, and into
+    what follows nginx's own tail, which is his request line and his referrer. A tail is *complete*
+    if it goes `, client: ADDRESS, server: NAME, request: "`. The first case that holds decides:
+
+    | case | nginx's own |
+    |---|---|
+    | there is only one tail | that one |
+    | the message is the output of a script, which may hold anything | last |
+    | none before the last is complete | last |
+    | the message quotes something before the first complete one, and the request of the last, | |
+    | decoded, names that one's client: the path brought it into the message | last |
+    | the last stands in the request line of the first complete one | first complete |
+    | the last stands behind a `, referrer: "` of the first complete one | first complete |
+    | the first complete one follows `while reading client request line` | first complete |
+    | anything else: the first complete one is quoted in the message | last |
+    """
+    first, last = body.find(CLIENT), body.rfind(CLIENT)
+    if first == last:
+        return None if last < 0 else last
+    complete = _COMPLETE.search(body, 0, last)
+    if complete is None or _PRINTS_CLIENT_TEXT.match(body):
+        return last
+    before, between = body[: complete.start()], body[complete.start() : last]
+    if '"' in before and _asks_for(complete["client"], body[last + len(CLIENT) :]):
+        return last
+    holds_last = (
+        between.count('"') == 1
+        or ', referrer: "' in between
+        or before.endswith("while reading client request line")
+    )
+    return complete.start() if holds_last else last
+
+
+def _asks_for(text: str, tail: str) -> bool:
+    """Whether the request line of a tail, once decoded, holds a text."""
+    request = _REQUEST_OF_TAIL.match(tail[:_LOOKED_AT])
+    return request is not None and text in unquote(request[1])

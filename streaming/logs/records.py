@@ -1,110 +1,108 @@
-"""What the parsers of access and error lines share: framing, cleaning, identity, verdicts."""
+"""What the parsers of access and error lines share: text of a record, identity, verdicts."""
 
+import hashlib
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import Final
 
-from pyspark.sql import Column, DataFrame
-from pyspark.sql import functions as F
+import polars as pl
 
-from streaming.contracts import names
-from streaming.spark import schemas
+from streaming.contracts import frames, names
 
 RAW_BYTES: Final = 8192
 """How much of a rejected line is kept."""
 
-VERDICT: Final = ("reason", "raw", "topic", "line_bytes")
-"""What both parsers add to the columns of their table: why a line is rejected, null for one that
-is accepted, its start, where it came from, and its length without the line feed."""
-
-_INVISIBLE: Final = r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
-"""C0, C1, line separators and bidirectional controls: what can forge a terminal or a page."""
-
-_PLAIN: Final = r"^(?!-?$)[ -~]+\z"
-"""A text that needs no cleaning; one range is ten times as fast to look for as the classes."""
-
-_MAX_EPOCH_SECONDS: Final = 253_402_300_799
+_ID_SEPARATOR: Final = "\x1f"
 
 
-def text_of(value: Column) -> Column:
-    """Return a record's bytes as valid UTF-8, trimmed; null when oversized.
+def with_text(records: pl.DataFrame) -> pl.DataFrame:
+    """Add `text` and `is_utf8` to records (`frames.RECORD`).
 
-    Each invalid byte becomes U+FFFD, so that it hides nothing.
+    `text` is the value as valid UTF-8 without blanks around it, null when the value is null or
+    longer than `names.MAX_LINE_BYTES`. Each invalid byte becomes U+FFFD, so that it hides nothing.
+    `is_utf8` says whether there were none.
     """
-    return F.trim(F.make_valid_utf8(unchecked_text_of(value)))
-
-
-def unchecked_text_of(value: Column) -> Column:
-    """Return a record's bytes as text that may be invalid; null when oversized."""
-    return F.when(F.octet_length(value) <= names.MAX_LINE_BYTES, value.cast("string"))
-
-
-def raw_of(value: Column) -> Column:
-    """Return the first `RAW_BYTES` of a record that has a reason, as valid UTF-8, or null."""
-    start = F.make_valid_utf8(F.substring(value, 1, RAW_BYTES).cast("string"))
-    return F.when(F.col("reason").isNotNull(), start)
-
-
-def clean(column: Column, length: int) -> Column:
-    """Return a text without invisible characters, at most `length` long; null for '' and '-'.
-
-    Give it a bare column: an expression would be evaluated once for each of its uses in here.
-    """
-    visible = F.regexp_replace(column, _INVISIBLE, "")
-    # All of at most one, since there is none of no match: nullif would repeat what it looks at.
-    filled = F.regexp_extract_all(visible, F.lit(f"(?s)^(?!-?$).{{1,{length}}}"), F.lit(0))
-    # Plain and short is nearly every text, and a substring would count its characters. One that is
-    # plain and long is only cut: to look through it too, a line of 6 kB took a millisecond.
-    cut = F.when(F.octet_length(column) <= length, column).otherwise(column.substr(1, length))
-    return F.when(column.rlike(_PLAIN), cut).otherwise(F.get(filled, F.lit(0)))
-
-
-def epoch_time(seconds: Column) -> Column:
-    """Return the timestamp of epoch seconds written as text, to the microsecond, or null."""
-    number = seconds.try_cast("double")
-    # F.round would make a BigDecimal of each.
-    micros = F.when(number.between(0, _MAX_EPOCH_SECONDS), F.floor(number * 1_000_000 + 0.5))
-    return F.timestamp_micros(micros)
-
-
-def line_id() -> Column:
-    """Return the identity of a record: a hash of server, file, byte offset and line.
-
-    Where there is no byte offset, the place in the topic stands in for it.
-    """
-    place = F.coalesce(
-        F.col("byte_offset").cast("string"),
-        F.concat_ws("/", F.col("kafka_partition"), F.col("kafka_offset")),
+    value = pl.col("value")
+    sized = records.select(
+        pl.when(value.bin.size() <= names.MAX_LINE_BYTES).then(value).alias("value")
     )
-    line = F.col("value").cast("string")
-    return F.md5(F.concat_ws("\x1f", F.col("server_address"), F.col("log_file"), place, line))
+    text = decoded(sized["value"])
+    return records.with_columns(
+        text.str.strip_chars(" ").alias("text"),
+        text.cast(pl.Binary).eq_missing(sized["value"]).alias("is_utf8"),
+    )
 
 
-def time_reason(event_time: Column, history_days: int | None) -> Column:
+def decoded(values: pl.Series) -> pl.Series:
+    """Return bytes as valid UTF-8; each byte that is invalid becomes U+FFFD."""
+    try:
+        return values.cast(pl.String)
+    except pl.exceptions.ComputeError:
+        texts = [None if v is None else v.decode("utf-8", "replace") for v in values.to_list()]
+        return pl.Series(values.name, texts, dtype=pl.String)
+
+
+def raw_of() -> pl.Expr:
+    """Return the first `RAW_BYTES` of a `value` that has a `reason`, as valid UTF-8, or null."""
+    start = pl.col("value").bin.slice(0, RAW_BYTES)
+    refused = pl.when(pl.col("reason").is_not_null()).then(start)
+    return refused.map_batches(decoded, return_dtype=pl.String, is_elementwise=True)
+
+
+def line_id(*, needed: pl.Expr | None = None) -> pl.Expr:
+    """Return the identity of a record: a hash of server, file, byte offset and `value`.
+
+    Where there is no byte offset, the place in the topic stands in for it. Rows that are not
+    `needed` get null. Reads `value`, `server_address`, `log_file`, `byte_offset`,
+    `kafka_partition` and `kafka_offset`.
+    """
+    in_topic = pl.concat_str("kafka_partition", "kafka_offset", separator="/", ignore_nulls=True)
+    place = pl.coalesce(pl.col("byte_offset").cast(pl.String), in_topic)
+    origin = pl.concat_str(
+        "server_address", "log_file", place, separator=_ID_SEPARATOR, ignore_nulls=True
+    )
+    wanted = origin if needed is None else pl.when(needed).then(origin)
+    parts = pl.struct(wanted.alias("origin"), pl.col("value"))
+    return parts.map_batches(_hashed, return_dtype=pl.String, is_elementwise=True)
+
+
+def _hashed(parts: pl.Series) -> pl.Series:
+    origin = parts.struct.field("origin")
+    if origin.null_count() == len(origin):
+        return pl.Series(dtype=pl.String).extend_constant(None, len(origin))
+    separator, md5 = _ID_SEPARATOR.encode(), hashlib.md5
+    hashes = [
+        None
+        if start is None
+        else md5(
+            start if value is None else start + separator + value, usedforsecurity=False
+        ).hexdigest()
+        for start, value in zip(
+            origin.cast(pl.Binary).to_list(), parts.struct.field("value").to_list(), strict=True
+        )
+    ]
+    return pl.Series(hashes, dtype=pl.String)
+
+
+def time_reason(event_time: pl.Expr, history_days: int | None) -> pl.Expr:
     """Return why an event time is refused, or null.
 
-    It must lie in [ingested_at − `history_days`, ingested_at + `names.FUTURE_SECONDS`].
+    It must lie in [`ingested_at` − `history_days`, `ingested_at` + `names.FUTURE_SECONDS`].
     """
-    reason = F.when(event_time.isNull(), "invalid_time")
+    invalid = pl.when(event_time.is_null()).then(pl.lit("invalid_time"))
     if history_days is None:
-        return reason
-    oldest, youngest = history_days * 86_400_000_000, -names.FUTURE_SECONDS * 1_000_000
-    in_range = delay_micros(event_time).between(youngest, oldest)
-    return reason.when(~in_range, "time_out_of_range")
+        return invalid
+    ingested = pl.col("ingested_at")
+    oldest = ingested - timedelta(days=history_days)
+    youngest = ingested + timedelta(seconds=names.FUTURE_SECONDS)
+    return invalid.when(~event_time.is_between(oldest, youngest)).then(pl.lit("time_out_of_range"))
 
 
-def delay_micros(event_time: Column) -> Column:
-    """Return how long after its event time a line was ingested, in microseconds.
-
-    A number, since to add an interval to a timestamp makes four objects of java.time.
-    """
-    return F.unix_micros("ingested_at") - F.unix_micros(event_time)
-
-
-def accepted(parsed: DataFrame) -> DataFrame:
+def accepted(parsed: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
     """Return the rows without a reason, in the columns of their table."""
-    table = schemas.ERROR_LOGS if "severity" in parsed.columns else schemas.ACCESS_LOGS
-    return parsed.where(F.col("reason").isNull()).select(*table.names)
+    return parsed.filter(pl.col("reason").is_null()).select(*columns)
 
 
-def rejected(parsed: DataFrame) -> DataFrame:
-    """Return the rows with a reason, in the columns of `schemas.REJECTED_LINES`."""
-    return parsed.where(F.col("reason").isNotNull()).select(*schemas.REJECTED_LINES.names)
+def rejected(parsed: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with a reason, in the columns of `frames.REJECTED_LINES`."""
+    return parsed.filter(pl.col("reason").is_not_null()).select(*frames.REJECTED_LINES)

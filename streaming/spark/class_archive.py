@@ -16,10 +16,10 @@ from pyspark.sql import functions as F
 
 from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.logs.access import parse_access
 from streaming.spark import delta_tables, schemas
 from streaming.spark.lake_writer import LakeWriter
 from streaming.spark.live_metrics import http_traffic
+from streaming.spark.parsing import access_rows
 from streaming.spark.session import java_option, spark_session, tune
 
 
@@ -52,7 +52,7 @@ def _work(spark: SparkSession, settings: Settings) -> None:
     """Load what the streams load: sources, parser, Delta, state, aggregates."""
     for table in (names.ACCESS_LOGS, names.REJECTED_LINES):
         delta_tables.ensure_table(spark, settings, table)
-    parsed = parse_access(_records(spark), history_days=settings.history_days)
+    parsed = access_rows(_records(spark), settings)
     writer = LakeWriter(spark, settings, names.ACCESS_LOGS)
     lake = parsed.writeStream.foreachBatch(writer)
     timely = parsed.where(F.col("reason").isNull()).withWatermark(

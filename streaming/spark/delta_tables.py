@@ -1,20 +1,25 @@
 """The Delta tables: made once, opened by name."""
 
-import json
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any
+import logging
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Final
 
 from delta.tables import DeltaTable
 from pyspark.errors import AnalysisException, PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from streaming.contracts.settings import Settings
 from streaming.spark import schemas
 
+log = logging.getLogger(__name__)
+
 PARTITION = "event_date"
+
+RETRIES: Final = 5
+"""Attempts at a commit that another writer of the table gets ahead of."""
 
 KEEP_HOURS = 168
 """How long a version that was replaced can still be read: a reader, or a verdict of last week."""
@@ -91,16 +96,32 @@ def since(rows: DataFrame, start: datetime, time: str = "window_start") -> DataF
     return rows.where((F.col(PARTITION) >= start.date()) & (F.col(time) >= start))
 
 
-def frame_of(
-    spark: SparkSession, rows: Sequence[Mapping[str, Any]], schema: T.StructType
-) -> DataFrame:
-    """Return a few rows as a frame; times must have a zone.
+def replace_windows(
+    settings: Settings, table: str, profiles: DataFrame, starts: Sequence[int]
+) -> None:
+    """Put `profiles` in the place of whatever the table holds of the windows `starts`."""
+    days = sorted({utc_date(start).isoformat() for start in starts})
+    windows = ", ".join(f"timestamp_seconds({start})" for start in starts)
+    dates = ", ".join(f"DATE'{day}'" for day in days)
+    replace_where(
+        settings, table, profiles, f"event_date IN ({dates}) AND window_start IN ({windows})"
+    )
 
-    `createDataFrame` would start a Python worker for each of its partitions.
-    """
-    text = json.dumps(list(rows), default=datetime.isoformat)
-    array = F.from_json(F.lit(text), T.ArrayType(schema), {"mode": "FAILFAST"})
-    return spark.range(1, numPartitions=1).select(F.inline(array))
+
+def replace_where(settings: Settings, table: str, profiles: DataFrame, condition: str) -> None:
+    """Put `profiles` in the place of the rows of a table that meet a SQL condition."""
+    writer = (
+        profiles.coalesce(1)
+        .write.format("delta")
+        .mode("overwrite")
+        .option("replaceWhere", condition)
+    )
+    _persistently(lambda: writer.save(settings.table(table)), table)
+
+
+def utc_date(second: int) -> date:
+    """Return the UTC date of an epoch second."""
+    return datetime.fromtimestamp(second, UTC).date()
 
 
 def stream_appends(spark: SparkSession, settings: Settings, name: str) -> DataFrame:
@@ -116,8 +137,21 @@ def stream_appends(spark: SparkSession, settings: Settings, name: str) -> DataFr
 def latest_version(spark: SparkSession, settings: Settings, name: str) -> int:
     """Number of the table's newest commit, -1 when it was never made, without a Spark job."""
     jvm: Any = spark._jvm
-    log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
+    delta_log = jvm.org.apache.spark.sql.delta.DeltaLog.forTable(
         spark._jsparkSession, settings.table(name)
     )
     none = jvm.scala.Option.empty()
-    return int(log.update(False, none, none).version())
+    return int(delta_log.update(False, none, none).version())
+
+
+def _persistently(write: Callable[[], Any], table: str) -> None:
+    """Repeat a commit that another writer of the same table got ahead of."""
+    for attempt in range(RETRIES):
+        try:
+            write()
+            return
+        except PySparkException as error:
+            if "CONCURRENT" not in str(error).upper() or attempt == RETRIES - 1:
+                raise
+            log.info("%s: another writer was first; trying again", table)
+            time.sleep(0.2 * 2**attempt)

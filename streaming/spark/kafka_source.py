@@ -93,9 +93,8 @@ def live(messages: DataFrame) -> DataFrame:
 def _batch_time() -> Column:
     """Return the micro-batch's time, which stays the same when Spark repeats the batch.
 
-    As a constant it would be part of the generated code, and that compiled anew for each batch.
-    Spark puts it in after its optimizer, so only an expression that is interpreted leaves it data,
-    as one with a lambda is.
+    A lambda is interpreted. Without one the time would be a constant of the generated code, and
+    Spark would compile that code anew for each batch.
     """
     return F.get(F.transform(F.array(F.current_timestamp()), lambda time: time), F.lit(0))
 
@@ -103,6 +102,5 @@ def _batch_time() -> Column:
 def _header(messages: DataFrame, name: str) -> Column:
     if "headers" not in messages.columns:
         return F.lit(None).cast("string")
-    # A lambda would keep the whole parser from being compiled as one.
     position = F.array_position(F.col("headers")["key"], name)
     return F.get(F.col("headers")["value"], position.cast("int") - 1).cast("string")

@@ -1,64 +1,18 @@
 """Micro-batches of raw lines → Delta, every line exactly once."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from streaming.contracts import names
-from streaming.contracts.progress import QueryProgress
 from streaming.contracts.settings import Settings
-from streaming.live.application import QuerySpec
-from streaming.logs.records import accepted, rejected
-from streaming.spark import delta_tables
-from streaming.spark.batch_summary import Summary, summary
+from streaming.spark import delta_tables, schemas
 from streaming.spark.cached import LEVEL, cached
-from streaming.spark.kafka_source import half_batch, read_topic, records
-from streaming.spark.replay_detection import FILE, File, Positions, Run
+from streaming.spark.replay_detection import FILE, File, Positions, Run, Summary, summary
 
 log = logging.getLogger(__name__)
-
-POLL_SECONDS = 1.0
-"""How often Kafka is asked whether enough waits for a batch."""
-
-
-def lake_query(
-    spark: SparkSession,
-    settings: Settings,
-    topic: str,
-    table: str,
-    parse: Callable[[DataFrame], DataFrame],
-    *,
-    by_batch: bool = False,
-) -> QuerySpec:
-    """Every line of a topic, once, into its table.
-
-    `parse` makes rows as `LakeWriter` takes them of `schemas.RECORD`. It is part of the query's
-    plan, which is built once; `by_batch` builds it anew for each batch, as it must be where a line
-    is read with its neighbours.
-    """
-    every = settings.lake_trigger_seconds
-    stream = records(read_topic(spark, settings, topic, every_seconds=every))
-    writer = LakeWriter(spark, settings, table, parse if by_batch else None)
-    stream = stream if by_batch else parse(stream)
-    return QuerySpec(
-        "lake",
-        stream.writeStream.foreachBatch(writer),
-        every,
-        writer.counts,
-        poll_seconds=min(every, POLL_SECONDS),
-    )
-
-
-def is_behind(settings: Settings, queries: Mapping[str, QueryProgress]) -> bool:
-    """Whether so much waits for the lake query that others should leave it the cores.
-
-    Nothing is known of it before its first batch, which is the largest after an outage: the
-    detector's own start took a core of it for fifteen seconds.
-    """
-    lake = queries.get("lake")
-    return lake is None or lake.lag_rows >= half_batch(settings)
 
 
 class LakeWriter:
@@ -78,7 +32,7 @@ class LakeWriter:
     ) -> None:
         """Take the target table and what is still to be done with each batch.
 
-        Its rows then have the table's columns and `lines.VERDICT`.
+        Its rows then have the table's columns and `projections.VERDICT`.
         """
         self._spark = spark
         self._settings = settings
@@ -117,7 +71,7 @@ class LakeWriter:
             self._positions.advance(found.runs, replayed)
 
     def _append(self, parsed: DataFrame, found: Summary, batch_id: int) -> None:
-        self._write(accepted(parsed), self._table, batch_id)
+        self._write(accepted(parsed, self._table), self._table, batch_id)
         if found.rejected:
             self._write(rejected(parsed), names.REJECTED_LINES, batch_id)
         self._input = found.lines
@@ -220,3 +174,13 @@ def _of_files(files: list[File]) -> Column:
 def _lines_by_file(rows: DataFrame) -> dict[File, int]:
     counts = rows.groupBy(*FILE).count().collect()
     return {(row["server_address"], row["log_file"]): row["count"] for row in counts}
+
+
+def accepted(parsed: DataFrame, table: str) -> DataFrame:
+    """Return the rows without a reason, in the columns of `table`."""
+    return parsed.where(F.col("reason").isNull()).select(*schemas.TABLES[table].names)
+
+
+def rejected(parsed: DataFrame) -> DataFrame:
+    """Return the rows with a reason, in the columns of `rejected_lines`."""
+    return parsed.where(F.col("reason").isNotNull()).select(*schemas.REJECTED_LINES.names)

@@ -1,6 +1,8 @@
-"""Live metrics: the aggregates of one window and one server, the same for stream and batch."""
+"""Live metrics: aggregates of one window and one server, the same for a stream and a table."""
 
-from pyspark.sql import Column, DataFrame
+from typing import Any
+
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from streaming.contracts import names
@@ -10,8 +12,6 @@ QUANTILES = {"latency_p50": 0.50, "latency_p95": 0.95, "latency_p99": 0.99}
 # 2^12 registers: exact for a few hundred clients, then a standard error of 1.6 %
 # (Apache DataSketches, HLL accuracy table).
 HLL_LG_K = 12
-
-RECENT_SECONDS = 3600
 
 
 def http_traffic(access_logs: DataFrame) -> DataFrame:
@@ -89,43 +89,10 @@ def error_events(error_logs: DataFrame) -> DataFrame:
     )
 
 
-def window_second(time: str | Column) -> Column:
-    """Return the start (epoch seconds) of the 10-second window that holds a timestamp."""
-    seconds = F.unix_seconds(time)
-    return seconds - F.pmod(seconds, F.lit(names.WINDOW_SECONDS))
+def points_of(windows: DataFrame) -> list[dict[str, Any]]:
+    """Collect a small frame as rows for `InfluxSink.write`; window_start in epoch ms.
 
-
-def recent_windows(appended: DataFrame) -> list[int]:
-    """Starts (epoch seconds) of the windows that new rows of a log table fall into.
-
-    Rows that came more than `RECENT_SECONDS` after their time are left to the reconcile job, so
-    that a replay of old logs does not hold up what happens now.
+    A collected timestamp would be local time without a zone, and ambiguous once a year.
     """
-    delay = F.unix_seconds("ingested_at") - F.unix_seconds("event_time")
-    rows = (
-        appended.where(delay <= RECENT_SECONDS)
-        .select(window_second("event_time").alias("start"))
-        .distinct()
-        .collect()
-    )
-    return sorted(row["start"] for row in rows)
-
-
-def in_windows(logs: DataFrame, starts: list[int]) -> DataFrame:
-    """The rows of a log table whose event time lies in one of the windows.
-
-    The span of all windows comes first, so that Delta can skip whole files by their statistics.
-    """
-    if not starts:
-        return logs.where(F.lit(False))
-    first = F.timestamp_seconds(F.lit(starts[0]))
-    end = F.timestamp_seconds(F.lit(starts[-1] + names.WINDOW_SECONDS))
-    spanned = logs.where(
-        (F.col("event_date") >= F.to_date(first))
-        & (F.col("event_date") <= F.to_date(end))
-        & (F.col("event_time") >= first)
-        & (F.col("event_time") < end)
-    )
-    if starts[-1] - starts[0] == (len(starts) - 1) * names.WINDOW_SECONDS:
-        return spanned
-    return spanned.where(window_second("event_time").isin(starts))
+    rows = windows.withColumn("window_start", F.unix_millis("window_start")).collect()
+    return [row.asDict() for row in rows]

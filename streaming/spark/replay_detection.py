@@ -1,15 +1,20 @@
 """Which lines of a micro-batch may have been seen before.
 
 Flume delivers at least once: after a crash it sends a contiguous run of a file's lines again. Each
-line carries its byte offset, so a run that starts below the end of what was seen of that file, or
-that holds more bytes than it spans, is *suspect*. Only suspects are compared with the table; a
-suspicion too many costs time, never a line. After a rotation the offsets start at 0 and the lines
-stay suspect until they pass the end of the previous file, then nothing is suspect again.
+line carries its byte offset. A run that starts below the end of what was seen of that file, or that
+holds more bytes than it spans, is *suspect*. Only suspects are compared with the table. A false
+suspicion costs time, never a line. After a rotation the offsets start at 0 and the lines stay
+suspect until they pass the end of the previous file.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from streaming.contracts import names
 
 File = tuple[str | None, str | None]
 FILE: Final = ("server_address", "log_file")
@@ -71,3 +76,46 @@ class Positions:
     def _limit(self, file: File) -> int:
         known = self._known[file]
         return max(known.end, known.previous_end)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Lines of a batch: all, those with a reason, those too old for live metrics, runs by file."""
+
+    lines: int
+    rejected: int
+    late: int
+    runs: list[Run]
+
+
+def summary(parsed: DataFrame) -> Summary:
+    """Summarise parsed rows in one look; lines without a byte offset are in no run."""
+    line_end = F.col("byte_offset") + F.col("line_bytes") + 1
+    placed = F.when(line_end.isNotNull(), F.col("kafka_offset"))
+    delay = F.unix_micros("ingested_at") - F.unix_micros("event_time")
+    files = (
+        parsed.groupBy(*FILE)
+        .agg(
+            F.count("*").alias("lines"),
+            F.count_if(F.col("reason").isNotNull()).alias("rejected"),
+            F.count_if(delay > names.WATERMARK_SECONDS * 1_000_000).alias("late"),
+            F.min("byte_offset").alias("start"),
+            F.max(line_end).alias("end"),
+            F.max_by(line_end, placed).alias("last_end"),
+            F.sum(line_end - F.col("byte_offset")).alias("size"),
+        )
+        .collect()
+    )
+    return Summary(
+        lines=sum(file["lines"] for file in files),
+        rejected=sum(file["rejected"] for file in files),
+        late=sum(file["late"] for file in files),
+        runs=[
+            Run(
+                (file["server_address"], file["log_file"]),
+                *(file[name] for name in ("start", "end", "last_end", "size")),
+            )
+            for file in files
+            if file["start"] is not None
+        ],
+    )

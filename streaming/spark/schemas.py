@@ -1,4 +1,4 @@
-"""The Spark schemas of `contracts.tables`: Kafka records as parsers take them, Delta tables."""
+"""Spark schemas of `contracts.tables`: Kafka records as parsers take them, and Delta tables."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -19,6 +19,11 @@ _TYPES: Final[Mapping[str, T.DataType]] = {
 }
 
 
+def spark_schema(columns: Columns) -> T.StructType:
+    """Return the Spark schema of a table of `contracts.tables`."""
+    return _struct({name: column.kind for name, column in columns.items()})
+
+
 def _struct(fields: Mapping[str, Kind]) -> T.StructType:
     return T.StructType([T.StructField(name, _type(kind)) for name, kind in fields.items()])
 
@@ -29,12 +34,8 @@ def _type(kind: Kind) -> T.DataType:
     return _struct(kind) if isinstance(kind, Mapping) else _TYPES[kind]
 
 
-def _schema(table: Columns) -> T.StructType:
-    return _struct({name: column.kind for name, column in table.items()})
-
-
-RECORD: Final = _schema(tables.RECORD)
-TABLES: Final = {name: _schema(table) for name, table in tables.TABLES.items()}
+RECORD: Final = spark_schema(tables.RECORD)
+TABLES: Final = {name: spark_schema(columns) for name, columns in tables.TABLES.items()}
 
 ACCESS_LOGS: Final = TABLES[names.ACCESS_LOGS]
 ERROR_LOGS: Final = TABLES[names.ERROR_LOGS]

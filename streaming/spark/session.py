@@ -1,5 +1,7 @@
 """The Spark session of every job: Delta, the Kafka connector, UTC."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +13,6 @@ JAVA_OPTIONS: Final = (
     "-Djava.awt.headless=true -XX:+UseParallelGC"
     # As a URI: a space in the path would end the option.
     f" -Dlog4j2.configurationFile={Path(__file__).with_name('log4j2.properties').as_uri()}"
-    # Spark makes one method of a whole stage; past 8 kB of bytecode, as the parser's is, the JVM
-    # would interpret it for ever: 7.4 s instead of 5.0 s for 300,000 lines.
-    " -XX:-DontCompileHugeMethods"
     # C2 waits for code that is hot for long, which is that of the rows. By its default it took 36
     # of the 94 core-seconds of the first 600,000 lines, most of them for the planner.
     " -XX:Tier4InvocationThreshold=100000 -XX:Tier4MinInvocationThreshold=20000"
@@ -28,6 +27,11 @@ CHECKPOINT_FILES: Final = (
     "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
 )
 
+ARROW_ROWS: Final = 20_000
+ARROW_BYTES: Final = "64m"
+"""Most rows and bytes that a Python worker parses at once: a call of the core costs some
+milliseconds, and lines may be long."""
+
 _SMALL_BATCHES: Final = {
     # Adaptive execution makes a job of each stage and plans anew after it: good for an hour of
     # work, and most of the time of a batch of a second.
@@ -38,9 +42,6 @@ _SMALL_BATCHES: Final = {
     # The actions of a Delta log have more than 100 fields, the most that are compiled as a whole;
     # else each task writes the code of each step anew.
     "spark.sql.codegen.maxFields": "500",
-    # Detection groups by client; past 128 groups, the default, Spark would sort. Each group holds
-    # lists, so that their number bounds the memory of a task.
-    "spark.sql.objectHashAggregate.sortBased.fallbackThreshold": "1000",
     # Rows would be sorted by day, which live ones of one or two days are nearly always.
     "spark.sql.maxConcurrentOutputFileWriters": "4",
     # A batch of raw lines is kept for some seconds and no two lines are alike.
@@ -58,12 +59,9 @@ _SMALL_BATCHES: Final = {
 }
 
 _LONG_JOBS: Final = {
-    # A fortnight of two servers in two halves does not fit a heap of 1 GB; many parts do, and
-    # adaptive execution joins those that are smaller than the size below.
+    # The lines of a fortnight are shuffled by their ten minutes; two parts would not fit a heap of
+    # 1 GB. Adaptive execution joins parts that are small.
     "spark.sql.shuffle.partitions": "64",
-    "spark.sql.adaptive.advisoryPartitionSizeInBytes": "4m",
-    # A profile is some kilobytes of lists: 10,000, the default, are most of a task's share.
-    "spark.sql.inMemoryColumnarStorage.batchSize": "500",
 }
 
 
@@ -77,9 +75,17 @@ def spark_session(settings: Settings, app_name: str, *, ui_port: int | None = No
         raise FileNotFoundError(
             f"no Spark connector JARs in {settings.jars('spark')}; run `make setup`"
         )
+    # Else workers run the first Python that they find on PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     builder = (
         SparkSession.builder.appName(app_name)
         .master(settings.spark_master)
+        # Each Python worker has one core; more threads would only get in each other's way.
+        .config("spark.executorEnv.POLARS_MAX_THREADS", "1")
+        .config("spark.sql.execution.arrow.maxRecordsPerBatch", str(ARROW_ROWS))
+        .config("spark.sql.execution.arrow.maxBytesPerBatch", ARROW_BYTES)
+        # Instead of loopback TCP: a tenth of the CPU of a batch that goes through Python.
+        .config("spark.python.unix.domain.socket.enabled", "true")
         .config("spark.sql.extensions", "io.delta.sql.DeltaSparkSessionExtension")
         .config(
             "spark.sql.catalog.spark_catalog", "org.apache.spark.sql.delta.catalog.DeltaCatalog"
@@ -139,7 +145,7 @@ def tune(spark: SparkSession) -> None:
 
 
 def tune_for_long_jobs(spark: SparkSession) -> None:
-    """Set what bounds the memory of a job over weeks of profiles, whatever their number."""
+    """Set what bounds the memory of a job over weeks of lines, whatever their number."""
     for key, value in _LONG_JOBS.items():
         spark.conf.set(key, value)
 

@@ -16,6 +16,7 @@ from streaming.contracts.settings import CHECKOUT
 from streaming.spark import delta_tables
 from streaming.windows.traffic_profile import traffic_profiles
 from tests.batch.conftest import Lake
+from tests.fixtures.lake import append, rows_of
 from tests.fixtures.stack import eventually
 from tests.orchestration.world import DEFINITIONS
 
@@ -104,9 +105,9 @@ def test_each_job_ends_well_on_a_young_lake_and_reports_its_figures(
         located.access(ids, minutes_ago=minutes)
     for name in (names.TRAFFIC_PROFILES, names.ERROR_PROFILES, names.BASELINES, names.INCIDENTS):
         delta_tables.ensure_table(located.spark, located.settings, name)
-    logs = delta_tables.read_table(located.spark, located.settings, names.ACCESS_LOGS)
-    profiles = traffic_profiles(logs).write.format("delta").mode("append")
-    profiles.save(located.settings.table(names.TRAFFIC_PROFILES))
+    logs = rows_of(located.spark, located.settings, names.ACCESS_LOGS)
+    profiles = traffic_profiles(logs)
+    append(located.spark, located.settings, names.TRAFFIC_PROFILES, profiles)
     with dg.DagsterInstance.ephemeral() as instance:
         result = DEFINITIONS.resolve_job_def(job).execute_in_process(
             instance=instance, raise_on_error=False

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -20,32 +21,38 @@ from time import monotonic
 from typing import Any, Final
 
 import click
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+import polars as pl
+from pyspark.sql import SparkSession
 
 from batch.evaluation.attacks import RULES as ATTACKS
 from batch.evaluation.scores import run_backtest
-from batch.files.detect import evaluate_all
-from batch.files.log_files import log_file, records
+from batch.files.log_files import chunks, log_file
+from batch.files.scan import records_of
 from batch.jobs.backtest import field_of
+from batch.jobs.baselines import by_day
 from batch.learning.learn import learn
+from batch.learning.profiles import Profiles, evaluate_all
 from stack.demo.history import past_incidents, server_records
 from stack.demo.profile import Profile
-from streaming.contracts import names
+from streaming.contracts import frames, names, tables
 from streaming.contracts.settings import Settings
 from streaming.detection.incidents import Incident, merge
 from streaming.detection.limits import Limits, Rules
 from streaming.logs.access import parse_access
 from streaming.logs.error import parse_errors, stitch
-from streaming.spark import delta_tables, schemas
+from streaming.logs.records import accepted
+from streaming.spark import delta_tables
+from streaming.spark.arrow_bridge import spark_frame
+from streaming.spark.profile_store import TRAFFIC, profiles_of_logs
 from streaming.spark.session import spark_session, tune_for_long_jobs
 from streaming.windows.error_profile import error_profiles
-from streaming.windows.traffic_profile import traffic_profiles
 
 START: Final = 1_792_972_800
 """A Monday, 2026-10-26: the fortnight begins a day after the clocks of Europe changed."""
 SERVERS: Final = ("web1", "web2")
 DAY: Final = 86_400
+FILE_BYTES: Final = 64 << 20
+"""Bytes of log lines that are appended at once."""
 RULES: Final = Rules()
 
 
@@ -69,34 +76,38 @@ def write_lines(home: Path, days: int, rate: float, seed: int, attacked: bool) -
         list(pool.map(write_day, tasks))
 
 
-def load(spark: SparkSession, settings: Settings, home: Path) -> tuple[DataFrame, DataFrame]:
-    """Put the logs into a lake of their own and return its traffic and error profiles."""
+def load(spark: SparkSession, settings: Settings, home: Path) -> None:
+    """Put the logs into a lake of their own, with their profiles."""
     for name in (names.ACCESS_LOGS, names.TRAFFIC_PROFILES, names.ERROR_PROFILES):
         delta_tables.ensure_table(spark, settings, name)
     for server in SERVERS:
-        files = [log_file(path, server) for path in sorted(home.glob(f"access.{server}.*"))]
-        parsed = parse_access(records(spark, files), history_days=None)
-        _append(settings, names.ACCESS_LOGS, parsed.where(F.col("reason").isNull()))
-    traffic = traffic_profiles(delta_tables.read_table(spark, settings, names.ACCESS_LOGS))
-    _append(settings, names.TRAFFIC_PROFILES, traffic)
-    errors = [
-        parse_errors(
-            stitch(records(spark, [log_file(path, path.name.split(".")[1])])),
-            time_zones={"*": "UTC"},
-            history_days=None,
-        ).where(F.col("reason").isNull())
-        for path in sorted(home.glob("error.*"))
-    ]
-    for parsed in errors:
-        _append(settings, names.ERROR_PROFILES, error_profiles(parsed, fleet=False))
-    profiles = (names.TRAFFIC_PROFILES, names.ERROR_PROFILES)
-    found = [delta_tables.read_table(spark, settings, name) for name in profiles]
-    return found[0], found[1]
+        for path in sorted(home.glob(f"access.{server}.*")):
+            for chunk in chunks(log_file(path, server), size=FILE_BYTES):
+                rows = parse_access(records_of(chunk), history_days=None, server=server)
+                _append(spark, settings, names.ACCESS_LOGS, accepted(rows, frames.ACCESS_LOGS))
+    logs = delta_tables.read_table(spark, settings, names.ACCESS_LOGS)
+    made = profiles_of_logs(TRAFFIC, logs).write.format("delta").mode("append")
+    made.save(settings.table(names.TRAFFIC_PROFILES))
+    for path in sorted(home.glob("error.*")):
+        for chunk in chunks(log_file(path, path.name.split(".")[1]), size=FILE_BYTES):
+            lines = stitch(records_of(chunk))
+            rows = parse_errors(lines, time_zones={"*": "UTC"}, history_days=None)
+            errors = error_profiles(accepted(rows, frames.ERROR_LOGS), fleet=False)
+            _append(spark, settings, names.ERROR_PROFILES, errors)
 
 
-def _append(settings: Settings, table: str, rows: DataFrame) -> None:
-    chosen = rows.select(*schemas.TABLES[table].names)
-    chosen.write.format("delta").mode("append").save(settings.table(table))
+def loaded(spark: SparkSession, settings: Settings) -> Profiles:
+    """Return the profiles of a lake, a day at a time."""
+    traffic, errors = (
+        delta_tables.read_table(spark, settings, name)
+        for name in (names.TRAFFIC_PROFILES, names.ERROR_PROFILES)
+    )
+    return Profiles(partial(by_day, traffic), partial(by_day, errors))
+
+
+def _append(spark: SparkSession, settings: Settings, table: str, rows: pl.DataFrame) -> None:
+    frame = spark_frame(spark, rows, tables.TABLES[table])
+    frame.write.format("delta").mode("append").save(settings.table(table))
 
 
 def moves(clean: Iterable[Mapping[str, Any]], bad: Iterable[Mapping[str, Any]]) -> dict[str, float]:
@@ -179,23 +190,20 @@ def run(home: Path, options: argparse.Namespace) -> None:
         place = settings.with_changes(home=home / name)
         started = monotonic()
         if not Path(place.table(names.TRAFFIC_PROFILES)).exists():
-            traffic, troubles = load(spark, place, where)
-        else:
-            traffic, troubles = (
-                delta_tables.read_table(spark, place, t)
-                for t in (names.TRAFFIC_PROFILES, names.ERROR_PROFILES)
-            )
-        say("profiles", which=name, profiles=traffic.count(), seconds=monotonic() - started)
+            load(spark, place, where)
+        profiles = loaded(spark, place)
+        count = sum(map(len, profiles.traffic()))
+        say("profiles", which=name, profiles=count, seconds=monotonic() - started)
         started = monotonic()
-        fits[name] = learn(traffic, troubles, RULES)
+        fits[name] = learn(profiles, RULES)
         say("fit", which=name, seconds=monotonic() - started, rows=len(fits[name].rows))
         say("left out of the fit", which=name, incidents=by_kind(fits[name].incidents))
         if name == "clean":
             limits = fits[name].limits(replace(RULES))
             end = START + days * DAY
-            found = merge(evaluate_all(traffic, troubles, limits, RULES), end)
+            found = merge(evaluate_all(profiles, limits, RULES), end)
             say("clean fortnight", incidents=by_kind(found), days=days, servers=len(SERVERS))
-            tried = {"learned": limits, "floors": Limits()}
+            tried = {"learned": limits, "static": Limits()}
             attacked(spark, place, tried, options.seeds, options.attacked_days)
     if "attacked" in fits:
         say("largest move of a threshold", **moves(fits["clean"].rows, fits["attacked"].rows))

@@ -16,12 +16,12 @@ from rich.table import Table
 from batch.repair.kafka_audit import Ranges, ranges
 from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.logs.access import parse_access
-from streaming.logs.records import accepted
 from streaming.spark import delta_tables, live_metrics
-from streaming.spark.batch_summary import summary
 from streaming.spark.cached import cached
 from streaming.spark.kafka_source import READING, records
+from streaming.spark.lake_writer import accepted
+from streaming.spark.parsing import access_rows, metric_rows
+from streaming.spark.replay_detection import summary
 from streaming.spark.session import spark_session, tune
 from tests.bench.keep_ratio import LINES, as_strings, full_topic
 
@@ -53,16 +53,13 @@ class Topic:
 
     def parsed(self, *, detail: bool = True) -> DataFrame:
         """What the lake, or without detail what live metrics parse."""
-        return parse_access(
-            records(self.read(headers=detail)),
-            history_days=self._settings.history_days,
-            detail=detail,
-        )
+        lines = records(self.read(headers=detail))
+        return (access_rows if detail else metric_rows)(lines, self._settings)
 
     def append(self, parsed: DataFrame) -> None:
         """Append to the table."""
         table = self._settings.table(names.ACCESS_LOGS)
-        accepted(parsed).write.format("delta").mode("append").save(table)
+        accepted(parsed, names.ACCESS_LOGS).write.format("delta").mode("append").save(table)
 
     def append_once(self) -> None:
         """Do what `LakeWriter` does of a batch: keep it, look for repeats, append it."""
@@ -80,10 +77,8 @@ STEPS: dict[str, Callable[[Topic], None]] = {
     "the same, with headers": lambda topic: _drop(records(topic.read())),
     "plain: from_json into texts": lambda topic: _drop(as_strings(topic.read())),
     "parse for live metrics": lambda topic: _drop(topic.parsed(detail=False)),
-    "and aggregate": lambda topic: _drop(
-        live_metrics.http_traffic(topic.parsed(detail=False).where("reason IS NULL"))
-    ),
-    "parse for the lake": lambda topic: _drop(accepted(topic.parsed())),
+    "and aggregate": lambda topic: _drop(live_metrics.http_traffic(topic.parsed(detail=False))),
+    "parse for the lake": lambda topic: _drop(accepted(topic.parsed(), names.ACCESS_LOGS)),
     "and append": lambda topic: topic.append(topic.parsed()),
     "and cache, to look for repeats": Topic.append_once,
 }

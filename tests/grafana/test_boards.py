@@ -10,8 +10,6 @@ from grafana.__main__ import BOARDS, HERE, rendered
 from grafana.panels import DATASOURCE
 from grafana.theme import GREY
 
-pytestmark = pytest.mark.unit
-
 TYPES = {"timeseries", "stat", "table", "state-timeline", "barchart", "bargauge"}
 FILES = sorted((HERE / "dashboards").glob("*.json"))
 PANELS = [

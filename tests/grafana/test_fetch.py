@@ -16,10 +16,8 @@ import yaml
 
 from stack import grafana
 from stack.secrets import write_private
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
-
-pytestmark = pytest.mark.unit
 
 PROGRAM = """#!/bin/sh
 echo "arguments: $*"

@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from grafana.__main__ import HERE
 from grafana.panels import DATASOURCE
 
-pytestmark = pytest.mark.unit
-
 DURATION = r"^(\d+(ms|s|m|h|d|w|y))+$"
 """Of Prometheus, which Grafana's reader uses (common/model/time.go)."""
 

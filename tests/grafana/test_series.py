@@ -28,7 +28,8 @@ def test_a_flood_of_clients_adds_no_series(scene: Scene, spark: SparkSession) ->
             F.lit(0.01).alias("http_server_request_duration"),
         )
         with InfluxSink(settings) as sink:
-            sink.write_frame(names.HTTP_TRAFFIC, live_metrics.http_traffic(lines), "window_start")
+            rows = live_metrics.points_of(live_metrics.http_traffic(lines))
+            sink.write(names.HTTP_TRAFFIC, rows, time_column="window_start")
         if clients == 1:
             before = count_series(settings)
     assert count_series(settings) == before

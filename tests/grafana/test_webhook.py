@@ -13,8 +13,6 @@ from grafana.alerts import GROUPS
 from stack import webhook
 from streaming.contracts import names
 
-pytestmark = pytest.mark.unit
-
 
 def payload(summary: str = "900 requests in 10 s", status: str = "firing") -> dict[str, Any]:
     """A message as Grafana's webhook integration sends it (docs, Webhook notifier: body)."""

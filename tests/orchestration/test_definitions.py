@@ -8,8 +8,6 @@ import pytest
 
 from orchestration.definitions import defs
 
-pytestmark = pytest.mark.unit
-
 LOAD = """
 import sys, time
 import dagster

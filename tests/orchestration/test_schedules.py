@@ -12,8 +12,6 @@ from orchestration.health import utc_now
 from streaming.contracts import names
 from tests.orchestration.world import DEFINITIONS
 
-pytestmark = pytest.mark.unit
-
 LIMITS = {
     "baselines_hourly": 60,
     "baselines_nightly": 24 * 60,

@@ -12,8 +12,6 @@ from streaming.contracts import names
 from streaming.contracts.progress import read_progress
 from tests.orchestration.world import World, until
 
-pytestmark = pytest.mark.unit
-
 STREAM = names.STREAM_ACCESS
 
 

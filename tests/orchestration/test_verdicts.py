@@ -9,8 +9,6 @@ from orchestration.health import Health
 from orchestration.verdicts import batches_keep_up, lag_is_bounded, process_stays_up
 from streaming.contracts.progress import QueryProgress, StreamProgress
 
-pytestmark = pytest.mark.unit
-
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
 

@@ -12,8 +12,6 @@ from stack.launch import processes
 from streaming.contracts.settings import CHECKOUT, Settings
 from tests.fixtures.ports import free_port_settings
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
@@ -43,6 +41,8 @@ def loglake(
         ("LOGLAKE_SERVERS", "web1,web1"),
         ("LOGLAKE_SERVERS", "we/b1"),
         ("LOGLAKE_SHUFFLE_PARTITIONS", "0"),
+        ("LOGLAKE_TIME_ZONE", "Berlin"),
+        ("LOGLAKE_ERROR_LOG_TIME_ZONES", '{"web1":"+02:00"}'),
     ],
 )
 def test_wrong_setting_is_named(settings: Settings, variable: str, value: str) -> None:

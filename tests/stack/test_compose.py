@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,6 @@ from stack.services import services
 from stack.setup import steps
 from streaming.contracts.settings import CHECKOUT, Settings
 from tests.fixtures.ports import free_port_settings
-
-pytestmark = pytest.mark.unit
 
 FILE = CHECKOUT / "stack" / "compose.yaml"
 COMPOSE = yaml.safe_load(FILE.read_text(encoding="utf-8"))
@@ -191,7 +190,9 @@ def process(container: Settings) -> Iterator[Any]:
     def start(*arguments: str) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **container.environment()}
         command = [sys.executable, "-m", "stack.docker.run", *arguments]
-        started.append(subprocess.Popen(command, env=environment, cwd=CHECKOUT))
+        # Dagster maps SIGTERM to SIGINT on import, and background jobs of a shell ignore SIGINT.
+        default = partial(signal.signal, signal.SIGTERM, signal.SIG_DFL)
+        started.append(subprocess.Popen(command, env=environment, cwd=CHECKOUT, preexec_fn=default))
         return started[-1]
 
     yield start

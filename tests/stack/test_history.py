@@ -24,8 +24,6 @@ from stack.demo.profile import Profile, timeline
 from stack.demo.shop import MISSING, route_of
 from stack.demo.visitors import MONITOR_CLIENT, PERSONAS, Ask, Persona
 
-pytestmark = pytest.mark.unit
-
 MONDAY = 1_799_625_600.0
 SERVERS = ("web1", "web2", "web3")
 PROFILE = Profile(9.0, SERVERS)

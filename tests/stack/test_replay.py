@@ -8,8 +8,6 @@ import pytest
 from stack.replay import looks_known, read_lines
 from streaming.contracts import names
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.mark.parametrize(
     ("content", "expected"),

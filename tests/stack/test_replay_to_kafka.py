@@ -7,7 +7,7 @@ import pytest
 
 from stack.replay import replay
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from tests.fixtures.stack import Stack
 
 pytestmark = pytest.mark.stack

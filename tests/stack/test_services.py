@@ -9,10 +9,8 @@ from supervisor.options import ServerOptions
 from orchestration.supervisor import socket_path
 from stack.render import supervisor_variable, supervisor_word
 from stack.services import services, write_supervisord_conf
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
-
-pytestmark = pytest.mark.unit
 
 
 def _programs(conf: Path) -> dict:

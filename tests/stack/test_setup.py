@@ -8,10 +8,8 @@ from rich.console import Console
 
 from stack import setup
 from stack.env_example import env_example
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import CHECKOUT, Settings
-
-pytestmark = pytest.mark.unit
 
 
 @pytest.fixture

@@ -5,19 +5,17 @@ from pathlib import Path
 import pytest
 
 from stack import status
+from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.live import disk
-
-pytestmark = pytest.mark.unit
 
 
 def test_a_disk_fuller_than_the_limit_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = Settings(home=tmp_path)
-    monkeypatch.setattr(disk, "FULL", 1.0)
+    monkeypatch.setattr(names, "DISK_FULL", 1.0)
     assert status.disk_warning(settings) is None
-    monkeypatch.setattr(disk, "FULL", 0.0)
+    monkeypatch.setattr(names, "DISK_FULL", 0.0)
     told = status.disk_warning(settings)
     assert told is not None
     assert str(tmp_path) in told

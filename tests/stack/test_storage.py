@@ -7,7 +7,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from stack import influx
 from stack.kafka import TOPICS, ensure_topics
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 from tests.fixtures.ports import free_ports
 from tests.fixtures.stack import Stack

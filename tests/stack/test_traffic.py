@@ -17,7 +17,7 @@ from stack.demo.traffic import Meter, drive, plan, send_known
 from stack.demo.visitors import Ask
 from stack.demo.wire import Wire
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.settings import Settings
 from tests.fixtures.stack import Stack
 from tests.fixtures.web import Web

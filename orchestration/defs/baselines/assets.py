@@ -51,9 +51,8 @@ def baselines(
 ) -> Iterator[dg.MaterializeResult[None]]:
     """Learn centre, spread and thresholds per server, metric and hour of the week.
 
-    The streams read the newest version back without a restart; they evaluate by fixed limits until
-    a
-    baseline is `provisional`.
+    The streams read the newest version back without a restart. Until a baseline is `provisional`
+    they evaluate by fixed limits.
     """
     yield run_batch(context, loglake, "batch.jobs.baselines", *(["--full"] if config.full else []))
 

@@ -11,7 +11,7 @@ from orchestration.control import StreamControl, log_tail
 from orchestration.desired import read_desired, wish
 from orchestration.resources import Loglake
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 from streaming.contracts.progress import StreamProgress
 
 HEAL_TAG = "loglake/heal"

@@ -14,7 +14,7 @@ from orchestration.healing import heal
 from orchestration.health import Health, utc_now
 from orchestration.resources import Loglake
 from streaming.contracts import names
-from streaming.contracts.errors import StackError
+from streaming.contracts.exceptions import StackError
 
 INTERVAL_SECONDS = 10
 """A crash costs at most this, the start of a run and the start of Spark."""

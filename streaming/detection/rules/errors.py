@@ -1,76 +1,55 @@
-"""Rules about error logs: `error_log_burst` and `new_error_pattern`. No Spark import."""
+"""Rules about error logs: `error_log_burst` and `new_error_pattern`."""
 
-from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from streaming.detection.limits import ERROR_EVENTS, ERROR_PATTERN, Limits, Rules
-from streaming.detection.model import Evaluation, evaluation, stretched
+from streaming.detection.model import ErrorProfile, Evaluation, Pattern, evaluation, stretched
+from streaming.detection.rules.sliding import SlidingSum
+from streaming.detection.scoring import score
 
 MINUTE: Final = 60
 RECENT: Final = 600
 
 SEVERE: Final = ("crit", "alert", "emerg")
 
-
-class Pattern(NamedTuple):
-    """One masked message of a profile and how often it was logged."""
-
-    pattern_id: str
-    severity: str
-    category: str
-    events: int
-    pattern: str
-    sample: str
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorProfile:
-    """One server's error messages of 10 seconds; `second` is the epoch second of their start."""
-
-    second: int
-    server: str
-    categories: tuple[tuple[str, int], ...]
-    patterns: tuple[Pattern, ...]
+_Sums = dict[tuple[str, str], SlidingSum]
+"""Sums by server and category or pattern."""
 
 
 def evaluate_errors(
     profiles: Iterable[ErrorProfile], limits: Limits, rules: Rules
 ) -> Iterator[Evaluation]:
     """Evaluate error profiles in ascending order of time; at most one per server and window."""
-    bursts: dict[tuple[str, str], deque[tuple[int, int]]] = {}
-    recent: dict[tuple[str, str], deque[tuple[int, int]]] = {}
+    categories: _Sums = {}
+    patterns: _Sums = {}
+    swept = 0
     for profile in profiles:
+        second = profile.second
         for category, events in profile.categories:
-            counts = bursts.setdefault((profile.server, category), deque())
-            found = _burst(
-                profile, category, _sum(counts, profile.second, events, MINUTE), limits, rules
-            )
-            if found:
+            seen = _added(categories, profile, category, events, MINUTE)
+            found = _burst(profile, category, seen, limits, rules)
+            if found is not None:
                 yield found
         known = limits.keys(profile.server, ERROR_PATTERN)
         for pattern in profile.patterns:
-            if not known or pattern.pattern_id in known:
-                continue
-            counts = recent.setdefault((profile.server, pattern.pattern_id), deque())
-            seen = _sum(counts, profile.second, pattern.events, RECENT)
-            found = _new_pattern(profile, pattern, seen, limits, rules)
-            if found:
-                yield found
-        _forget(recent, profile.second - RECENT)
+            if known and pattern.pattern_id not in known:
+                seen = _added(patterns, profile, pattern.pattern_id, pattern.events, RECENT)
+                found = _new_pattern(profile, pattern, seen, limits, rules)
+                if found is not None:
+                    yield found
+        if second - swept >= RECENT:
+            swept = second
+            for key in [key for key, counts in patterns.items() if not counts.at(second)]:
+                del patterns[key]
 
 
-def _sum(counts: deque[tuple[int, int]], second: int, events: int, seconds: int) -> int:
-    counts.append((second, events))
-    while counts[0][0] <= second - seconds:
-        counts.popleft()
-    return sum(n for _, n in counts)
-
-
-def _forget(counts: dict[tuple[str, str], deque[tuple[int, int]]], until: int) -> None:
-    for key in [k for k, some in counts.items() if some[-1][0] <= until]:
-        del counts[key]
+def _added(sums: _Sums, profile: ErrorProfile, key: str, events: int, seconds: int) -> int:
+    counts = sums.get((profile.server, key))
+    if counts is None:
+        counts = sums[profile.server, key] = SlidingSum(seconds)
+    counts.add(profile.second, events)
+    return counts.at(profile.second)
 
 
 def _burst(
@@ -79,8 +58,11 @@ def _burst(
     limit = limits.get(profile.server, ERROR_EVENTS, profile.second, category)
     # A category that a learned server never logged is as learned as the others.
     limit = limit or limits.get(profile.server, ERROR_EVENTS, profile.second)
-    floor = limit.upper if limit else rules.burst_events
     expected = limit.expected if limit and limit.learned else 0.0
+    threshold = stretched(expected, limit.upper if limit else rules.burst_events, rules)
+    value = score(events, expected, threshold)
+    if value < rules.keep_from:
+        return None
     return evaluation(
         "error_log_burst",
         profile.server,
@@ -89,7 +71,8 @@ def _burst(
         MINUTE,
         observed=events,
         expected=expected,
-        threshold=stretched(expected, floor, rules),
+        threshold=threshold,
+        score=value,
         limit=limit,
         rules=rules,
         evidence=tuple(
@@ -104,6 +87,7 @@ def _new_pattern(
     profile: ErrorProfile, pattern: Pattern, events: int, limits: Limits, rules: Rules
 ) -> Evaluation | None:
     needed = 1 if pattern.severity in SEVERE else rules.pattern_events
+    threshold = stretched(0.0, needed, rules)
     return evaluation(
         "new_error_pattern",
         profile.server,
@@ -112,7 +96,8 @@ def _new_pattern(
         RECENT,
         observed=events,
         expected=0.0,
-        threshold=stretched(0.0, needed, rules),
+        threshold=threshold,
+        score=score(events, 0.0, threshold),
         limit=limits.get(profile.server, ERROR_PATTERN, profile.second),
         rules=rules,
         evidence=(pattern.pattern, pattern.sample),

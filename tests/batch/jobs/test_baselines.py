@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from batch.jobs.baselines import _gate
 from streaming.contracts import names
@@ -21,11 +20,11 @@ from streaming.detection.limits import (
     Limits,
     rules_of,
 )
+from streaming.detection.rows import utc
 from streaming.spark import delta_tables, schemas
 from streaming.windows.traffic_profile import traffic_profiles
+from tests.fixtures.lake import append
 from tests.fixtures.lines import access_logs
-
-pytestmark = pytest.mark.unit
 
 START = 1_767_600_000
 HOURS = 6
@@ -68,23 +67,21 @@ def past(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Setti
     settings = Settings(home=tmp_path_factory.mktemp("gate"))
     for name in schemas.TABLES:
         delta_tables.ensure_table(spark, settings, name)
-    number = F.col("id")
-    lines = spark.range(HOURS * 3600 * 2).select(
-        number.cast("string").alias("event_id"),
-        F.timestamp_seconds(START + number / 2).alias("event_time"),
-        F.lit("web1").alias("server_address"),
-        F.format_string("10.0.0.%d", number % 50).alias("client_address"),
-        F.format_string("/page/%d", number % 20).alias("url_path"),
-        F.format_string("/page/%d", number % 20).alias("http_route"),
-        F.lit(200).alias("http_response_status_code"),
-        F.lit(0.05).alias("http_server_request_duration"),
+    logs = access_logs(
+        {
+            "event_id": str(number),
+            "event_time": utc(START + number // 2),
+            "server_address": "web1",
+            "client_address": f"10.0.0.{number % 50}",
+            "url_path": f"/page/{number % 20}",
+            "http_route": f"/page/{number % 20}",
+            "http_response_status_code": 200,
+            "http_server_request_duration": 0.05,
+        }
+        for number in range(HOURS * 3600 * 2)
     )
-    logs = access_logs(lines)
-    for name, frame in (
-        (names.ACCESS_LOGS, logs),
-        (names.TRAFFIC_PROFILES, traffic_profiles(logs)),
-    ):
-        frame.write.format("delta").mode("append").save(settings.table(name))
+    append(spark, settings, names.ACCESS_LOGS, logs)
+    append(spark, settings, names.TRAFFIC_PROFILES, traffic_profiles(logs))
     return settings
 
 

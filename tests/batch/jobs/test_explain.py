@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
-from pyspark.sql import functions as F
 
 from batch.jobs.explain import explain_incident, explain_moment, recent
 from batch.jobs.job import JobError
@@ -14,12 +13,11 @@ from streaming.contracts.settings import Settings
 from streaming.detection.engine import evaluate
 from streaming.detection.incidents import merge
 from streaming.detection.limits import ANY_HOUR, CLIENT_MISSES, READY, Limits, Rules
-from streaming.detection.rows import profiles_of
+from streaming.detection.rows import traffic_profiles_of, utc
 from streaming.spark import delta_tables, incident_store, schemas
 from streaming.windows.traffic_profile import traffic_profiles
+from tests.fixtures.lake import append
 from tests.fixtures.lines import access_logs
-
-pytestmark = pytest.mark.unit
 
 START = 1_767_600_000
 SCANNER, CURIOUS = "203.0.113.9", "203.0.113.10"
@@ -51,23 +49,24 @@ def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Setti
         delta_tables.ensure_table(spark, settings, name)
     rows = [(START + 300 + i // 4, c, f"/{c}{i}.php") for i in range(30) for c in (SCANNER,)]
     rows += [(START + 300, CURIOUS, f"/old{i}.php") for i in range(8)]
-    logs = spark.createDataFrame(rows, "second bigint, client_address string, url_path string")
-    lines = logs.select(
-        F.timestamp_seconds("second").alias("event_time"),
-        F.lit("web1").alias("server_address"),
-        F.lit(404).alias("http_response_status_code"),
-        "client_address",
-        "url_path",
+    access = access_logs(
+        {
+            "event_time": utc(second),
+            "server_address": "web1",
+            "http_response_status_code": 404,
+            "client_address": client,
+            "url_path": path,
+        }
+        for second, client, path in rows
     )
-    access = access_logs(lines)
-    access.write.format("delta").mode("append").save(settings.table(names.ACCESS_LOGS))
     profiles = traffic_profiles(access, fleet=False)
-    profiles.write.format("delta").mode("append").save(settings.table(names.TRAFFIC_PROFILES))
+    append(spark, settings, names.ACCESS_LOGS, access)
+    append(spark, settings, names.TRAFFIC_PROFILES, profiles)
     versions = [baseline(1, START + 100, 12.0), baseline(2, START + 3600, 400.0)]
     fresh = spark.createDataFrame(versions, schemas.BASELINES)
     fresh.write.format("delta").mode("append").save(settings.table(names.BASELINES))
-    table = delta_tables.read_table(spark, settings, names.TRAFFIC_PROFILES)
-    found = merge(evaluate(profiles_of(table), Limits(versions[:1]), Rules()), START + 9999)
+    evaluations = evaluate(traffic_profiles_of(profiles), Limits(versions[:1]), Rules())
+    found = merge(evaluations, START + 9999)
     incident_store.upsert_incidents(spark, settings, found, ())
     return settings
 

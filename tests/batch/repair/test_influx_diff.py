@@ -5,8 +5,6 @@ import pytest
 from batch.repair.influx_diff import compare
 from streaming.contracts import names
 
-pytestmark = pytest.mark.unit
-
 ROW = {
     "window_start": 10_000,
     "server": "web1",

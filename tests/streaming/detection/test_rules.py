@@ -18,15 +18,16 @@ from streaming.detection.limits import (
     Rules,
 )
 from streaming.detection.model import (
-    LATENCY_BUCKETS,
     ClientWith404s,
+    ErrorProfile,
     Evaluation,
+    Pattern,
     Route,
     Shared,
     TopClient,
     TrafficProfile,
 )
-from streaming.detection.rules.errors import ErrorProfile, Pattern, evaluate_errors
+from streaming.detection.rules.errors import evaluate_errors
 from streaming.detection.scoring import ALARM
 
 pytestmark = pytest.mark.unit
@@ -268,8 +269,8 @@ def test_drop_against_a_baseline(requests: int, fires: bool) -> None:
     assert bool([j for j in found if j.second == START + 50]) is fires
 
 
-def latencies(bucket: int, count: int = 100) -> tuple[int, ...]:
-    return tuple(count if i == bucket else 0 for i in range(LATENCY_BUCKETS))
+def latencies(bucket: int, count: int = 100) -> tuple[tuple[int, int], ...]:
+    return ((bucket, count),)
 
 
 @pytest.mark.parametrize(("bucket", "fires"), [(40, False), (50, True)])
@@ -286,8 +287,8 @@ def test_latency_surge(bucket: int, fires: bool) -> None:
     ],
 )
 def test_latency_surge_wants_several_slow_requests(slow: int, fires: bool) -> None:
-    counts = [a + b for a, b in zip(latencies(10, 36), latencies(50, slow), strict=True)]
-    profiles = [profile(requests=36 + slow, clients=9, latencies=tuple(counts))]
+    counts = latencies(10, 36) + latencies(50, slow)
+    profiles = [profile(requests=36 + slow, clients=9, latencies=counts)]
     assert bool([j for j in alarms(profiles) if j.kind == "latency_surge"]) is fires
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from streaming.contracts import names
@@ -20,22 +20,24 @@ from streaming.detection.limits import (
     Rules,
 )
 from streaming.detection.model import (
-    LATENCY_BUCKETS,
     ClientWith404s,
+    ErrorProfile,
+    Pattern,
     Route,
     Shared,
     TopClient,
     TrafficProfile,
 )
-from streaming.detection.rules.errors import ErrorProfile, Pattern, evaluate_errors
+from streaming.detection.rules.errors import evaluate_errors
 from streaming.detection.state import Change, Memory
+from streaming.windows.histogram import LATENCY_BUCKETS
 
 pytestmark = pytest.mark.unit
 
 START = 1_767_600_000
 STEP = names.WINDOW_SECONDS
 RULES = Rules()
-SETTLED = 7200
+SETTLED = 4200
 """Seconds after the last profile at which every incident is closed."""
 
 
@@ -98,7 +100,7 @@ def one_profile(rng: Random, second: int, server: str, mood: str) -> TrafficProf
         errors=int(errors),
         clients=rng.randrange(1, 60),
         load=load + 9,
-        latencies=tuple(requests if b == rng.randrange(60) else 0 for b in range(LATENCY_BUCKETS)),
+        latencies=tuple((b, requests) for b in range(LATENCY_BUCKETS) if b == rng.randrange(60)),
         top_clients=(TopClient(f"192.0.2.{rng.randrange(3)}", load, load, (f"{load} × /",)),),
         clients_with_404s=(
             ClientWith404s(f"203.0.113.{rng.randrange(2)}", len(paths), 20, tuple(paths), 0),
@@ -170,9 +172,11 @@ def lived(profiles: list, evaluate_profiles, cuts: Random) -> tuple[list[Inciden
     return list(table.values()), memory.until
 
 
-@pytest.mark.parametrize("limits", [Limits(), LEARNED], ids=["floors", "learned"])
-@settings(max_examples=3, deadline=None, derandomize=True)
-@given(seed=st.integers(0, 10**6), windows=st.sampled_from([100, 700]))
+@pytest.mark.parametrize("limits", [Limits(), LEARNED], ids=["static", "learned"])
+@settings(max_examples=15, deadline=None)
+@given(seed=st.integers(0, 10**6), windows=st.sampled_from([40, 40, 40, 160]))
+# A fleet's incident is confirmed just after that of the server which explains it was forgotten.
+@example(seed=5356, windows=200)
 def test_both_engines_tell_the_same_incidents_of_traffic(
     limits: Limits, seed: int, windows: int
 ) -> None:
@@ -185,10 +189,10 @@ def test_both_engines_tell_the_same_incidents_of_traffic(
     assert facts(found) == facts(merge(evaluate(profiles, limits, RULES, until), until + STEP))
 
 
-@settings(max_examples=3, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 10**6))
 def test_both_engines_tell_the_same_incidents_of_error_logs(seed: int) -> None:
-    profiles = troubles(seed, 1500)
+    profiles = troubles(seed, 400)
 
     def live(some, start, until, seen):
         return evaluate_errors(some, LEARNED, RULES)

@@ -16,8 +16,6 @@ from streaming.contracts.settings import Settings
 from streaming.live import application as module
 from streaming.live.application import Application, QuerySpec, _cause
 
-pytestmark = pytest.mark.unit
-
 
 def test_a_failed_query_names_its_cause_in_one_line(spark: SparkSession) -> None:
     def write(_batch: DataFrame, _batch_id: int) -> None:

@@ -80,7 +80,6 @@ def test_a_refused_point_fails_at_once(stack: Stack) -> None:
     assert time.monotonic() - began < 5
 
 
-@pytest.mark.unit
 def test_a_missing_field_is_named(settings: Settings) -> None:
     _token(settings)
     row = event()
@@ -89,7 +88,6 @@ def test_a_missing_field_is_named(settings: Settings) -> None:
         sink.write(names.ERROR_EVENTS, [row], time_column="at")
 
 
-@pytest.mark.unit
 def test_an_unreachable_influxdb_is_named_after_the_retries(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +98,6 @@ def test_an_unreachable_influxdb_is_named_after_the_retries(
         sink.write(names.ERROR_EVENTS, [event()], time_column="at")
 
 
-@pytest.mark.unit
 @pytest.mark.parametrize(
     ("error", "line"),
     [

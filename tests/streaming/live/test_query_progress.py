@@ -6,8 +6,6 @@ import pytest
 
 from streaming.live.query_progress import query_progress
 
-pytestmark = pytest.mark.unit
-
 KAFKA = {
     "batchId": 7,
     "timestamp": "2026-11-23T10:00:00.000Z",

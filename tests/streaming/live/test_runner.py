@@ -10,7 +10,7 @@ from streaming.contracts import names
 from streaming.contracts.settings import Settings
 from streaming.live.runner import _only_one
 
-pytestmark = pytest.mark.unit
+pytestmark = pytest.mark.spark
 
 
 def start(settings: Settings, **changes: str) -> subprocess.CompletedProcess[str]:

@@ -1,13 +1,10 @@
 """What the live metrics leave out: windows that InfluxDB does not keep, records of a backlog."""
 
-import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from streaming.live.stream_access import still_kept
 from streaming.spark.kafka_source import live
-
-pytestmark = pytest.mark.unit
 
 
 def test_windows_that_influxdb_no_longer_keeps_are_left_out(spark: SparkSession) -> None:

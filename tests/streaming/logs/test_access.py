@@ -1,52 +1,59 @@
-"""Access lines of every format, hostile ones, real ones and arbitrary bytes."""
+"""Access lines of every format, hostile ones and real ones, through `parse_access`."""
 
 import gzip
-import re
+import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
-from streaming.contracts import names
+from streaming.contracts import frames, names, projections
 from streaming.logs.access import NARROW, parse_access
-from streaming.logs.records import RAW_BYTES, VERDICT, accepted, rejected
-from streaming.spark import schemas
+from streaming.logs.records import RAW_BYTES, accepted, rejected
 from tests.streaming.logs.access_cases import FORMATS, HOSTILE, NOW, nginx, text
 
 pytestmark = pytest.mark.unit
 
 CASES = FORMATS + HOSTILE
-DATA = Path(__file__).parents[3] / "shared" / "data"
+DATA = Path(__file__).parents[4] / "shared" / "data"
 
 
-def frame(spark: SparkSession, lines: Iterable[bytes], server: str | None = "web1") -> DataFrame:
+def frame(lines: Iterable[bytes | None], server: str | None = "web1") -> pl.DataFrame:
+    """Records of one file and partition, 1000 bytes apart."""
     rows = [
-        (bytearray(line), names.TOPIC_ACCESS, 0, i, NOW, server, "access.log", i * 1000)
+        (line, names.TOPIC_ACCESS, 0, i, NOW, server, "access.log", i * 1000)
         for i, line in enumerate(lines)
     ]
-    return spark.createDataFrame(rows, schemas.RECORD)
+    return pl.DataFrame(rows, schema=frames.RECORD, orient="row")
+
+
+def parsed(lines: Iterable[bytes | None], server: str | None = "web1") -> list[dict[str, Any]]:
+    return parse_access(frame(lines, server), history_days=30).rows(named=True)
 
 
 @pytest.fixture(scope="module")
-def parsed(spark: SparkSession) -> dict[str, Row]:
-    rows = parse_access(frame(spark, [line for _, line, _ in CASES]), history_days=30).collect()
-    return {CASES[row.kafka_offset][0]: row for row in rows}
+def records() -> pl.DataFrame:
+    return frame(line for _, line, _ in CASES)
 
 
-def test_ids_are_unique_and_every_case_is_one_row(parsed: dict[str, Row]) -> None:
-    assert len({name for name, _, _ in CASES}) == len(CASES) == len(parsed)
+@pytest.fixture(scope="module")
+def rows(records: pl.DataFrame) -> dict[str, dict[str, Any]]:
+    """The rows of all cases by name, parsed at once: no line may change what another one says."""
+    found = parse_access(records, history_days=30).rows(named=True)
+    return dict(zip((name for name, _, _ in CASES), found, strict=True))
+
+
+def test_every_case_is_one_row_in_its_place(rows: dict[str, dict[str, Any]]) -> None:
+    assert [row["kafka_offset"] for row in rows.values()] == list(range(len(CASES)))
 
 
 @pytest.mark.parametrize(("name", "expected"), [pytest.param(n, e, id=n) for n, _, e in CASES])
-def test_line(parsed: dict[str, Row], name: str, expected: dict[str, Any] | str) -> None:
-    row = parsed[name].asDict()
+def test_line(rows: dict[str, dict[str, Any]], name: str, expected: dict[str, Any] | str) -> None:
+    row = {key: _without_zone(value) for key, value in rows[name].items()}
     if isinstance(expected, str):
         assert row["reason"] == expected
     else:
@@ -54,142 +61,128 @@ def test_line(parsed: dict[str, Row], name: str, expected: dict[str, Any] | str)
         assert {key: row[key] for key in expected} == expected
 
 
-def test_columns_are_the_contract(spark: SparkSession) -> None:
-    parsed = parse_access(frame(spark, [nginx(), b"{"]), history_days=30)
-    assert parsed.drop(*VERDICT).schema == schemas.ACCESS_LOGS
-    assert accepted(parsed).schema == schemas.ACCESS_LOGS
-    assert rejected(parsed).schema == schemas.REJECTED_LINES
+def _without_zone(value: Any) -> Any:
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
 
 
-def test_every_line_is_accepted_or_rejected(spark: SparkSession) -> None:
-    records = frame(spark, [line for _, line, _ in CASES])
-    parsed = parse_access(records, history_days=30)
-    kept = {row.kafka_offset for row in accepted(parsed).select("kafka_offset").collect()}
-    dead = rejected(parsed).collect()
-    assert kept.isdisjoint(row.kafka_offset for row in dead)
-    assert len(kept) + len(dead) == len(CASES)
-    assert {row.reason for row in dead} <= set(names.REJECT_REASONS)
-    assert max(len(row.raw.encode()) for row in dead) <= RAW_BYTES + 2
-
-
-def test_narrow_agrees_with_detail(spark: SparkSession) -> None:
-    records = frame(spark, [line for _, line, _ in CASES])
-    full = parse_access(records, history_days=30).select(*NARROW, "reason")
-    narrow = parse_access(records, history_days=30, detail=False)
-    assert narrow.collect() == full.collect()
-
-
-def test_no_history_leaves_times_unchecked(spark: SparkSession) -> None:
-    lines = [nginx(msec=0), nginx(msec=4070908800)]
-    rows = parse_access(frame(spark, lines), history_days=None).collect()
-    assert [row.reason for row in rows] == [None, None]
-
-
-def test_server_of_the_record_wins_over_the_line(spark: SparkSession) -> None:
-    lines = [nginx(hostname="web9"), nginx(hostname=None, server="web8"), nginx(hostname="")]
-    rows = parse_access(frame(spark, lines, server=None), history_days=30).collect()
-    assert [row.server_address for row in rows] == ["web9", "web8", None]
-    assert [row.reason for row in rows] == [None, None, "missing_field"]
-    (row,) = parse_access(frame(spark, [nginx(hostname="forged")]), history_days=30).collect()
-    assert row.server_address == "web1"
-
-
-def test_event_id_tells_equal_lines_apart_and_repeats_for_the_same_place(
-    spark: SparkSession,
+@pytest.mark.parametrize("place", [pytest.param(i, id=CASES[i][0]) for i in range(len(CASES))])
+def test_a_line_alone_says_the_same(
+    rows: dict[str, dict[str, Any]], records: pl.DataFrame, place: int
 ) -> None:
-    line = text("GET / HTTP/1.1")
-    first, second = parse_access(frame(spark, [line, line]), history_days=30).collect()
-    (again,) = parse_access(frame(spark, [line]), history_days=30).collect()
-    assert first.event_id != second.event_id
-    assert first.event_id == again.event_id
-    unplaced = frame(spark, [line, line]).withColumn("byte_offset", F.lit(None).cast("bigint"))
-    ids = {row.event_id for row in parse_access(unplaced, history_days=30).collect()}
-    assert len(ids) == 2
+    alone = parse_access(records[place : place + 1], history_days=30)
+    assert alone.row(0, named=True) == rows[CASES[place][0]]
 
 
-def test_spark_generates_no_method_that_the_jvm_would_interpret(spark: SparkSession) -> None:
-    # C1 compiled one of 8.7 kB and refused one of 13.2 kB, which ran interpreted for 100,000 lines.
-    debug = spark._jvm.org.apache.spark.sql.execution.debug.package
-    for detail in (False, True):
-        parsed = parse_access(frame(spark, [nginx()]), history_days=30, detail=detail)
-        plan = parsed._jdf.queryExecution().executedPlan()
-        sizes = re.findall(r"maxMethodCodeSize:(\d+)", debug.codegenString(plan))
-        assert 0 < max(map(int, sizes)) < 10_000
-
-
-def test_narrow_reads_only_what_it_needs(spark: SparkSession) -> None:
-    narrow = parse_access(frame(spark, [nginx()]), history_days=30, detail=False)
-    plan = narrow._jdf.queryExecution().optimizedPlan().toString()
-    assert "http_user_agent" not in plan
-    assert "request_uri" not in plan
-    assert plan.count("from_json") == 1
-
-
-@settings(
-    max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+@pytest.mark.parametrize(
+    "lines",
+    [
+        pytest.param([], id="none"),
+        pytest.param([None], id="null"),
+        pytest.param([nginx()], id="json"),
+        pytest.param([text("GET / HTTP/1.1")], id="text"),
+        pytest.param([nginx(), text("GET / HTTP/1.1"), b"{", None, b"\xff"], id="all"),
+    ],
 )
-@given(lines=st.data())
-def test_any_bytes_are_one_row_and_no_exception(spark: SparkSession, lines: st.DataObject) -> None:
-    whole, part = st.binary(max_size=300), st.sampled_from([nginx(), text("GET /a HTTP/1.1")])
-    torn = st.builds(
-        lambda line, at, junk: line[: at % len(line)] + junk + line[at % len(line) :],
-        part,
-        st.integers(0, 1000),
-        st.binary(max_size=20),
-    )
-    drawn = lines.draw(st.lists(whole | torn, min_size=200, max_size=200))
-    rows = parse_access(frame(spark, drawn), history_days=30).collect()
-    assert sorted(row.kafka_offset for row in rows) == list(range(len(drawn)))
-    assert {row.reason for row in rows} <= {None, *names.REJECT_REASONS}
-    texts = [f.name for f in schemas.ACCESS_LOGS if f.dataType == T.StringType()]
-    for row in rows:
-        if row.reason is None:
-            shown = "".join(row[name] or "" for name in texts)
-            assert not any(ord(c) < 32 or 127 <= ord(c) < 160 for c in shown)
+def test_columns_are_the_contract(lines: list[bytes | None]) -> None:
+    full = parse_access(frame(lines), history_days=30)
+    assert dict(full.drop(*projections.VERDICT).schema) == frames.ACCESS_LOGS
+    assert dict(accepted(full, frames.ACCESS_LOGS).schema) == frames.ACCESS_LOGS
+    assert dict(rejected(full).schema) == frames.REJECTED_LINES
+    narrow = parse_access(frame(lines), history_days=30, columns=NARROW)
+    assert narrow.schema == full.select(*NARROW).schema
 
 
-@settings(
-    max_examples=2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+def test_a_null_record_is_an_empty_line() -> None:
+    (row,) = parsed([None])
+    assert (row["reason"], row["raw"], row["line_bytes"]) == ("empty", None, None)
+
+
+def test_every_line_is_accepted_or_rejected(records: pl.DataFrame) -> None:
+    full = parse_access(records, history_days=30)
+    kept = set(accepted(full, frames.ACCESS_LOGS)["kafka_offset"])
+    dead = rejected(full)
+    assert kept.isdisjoint(dead["kafka_offset"])
+    assert len(kept) + len(dead) == len(CASES)
+    assert set(dead["reason"]) <= set(names.REJECT_REASONS)
+    assert max(len(raw.encode()) for raw in dead["raw"]) <= RAW_BYTES + 2
+
+
+def test_a_rejected_line_keeps_its_start_and_its_length() -> None:
+    line = b"no log line \xff" + "é".encode() * 5000
+    (row,) = parsed([line])
+    assert row["raw"] == line[:RAW_BYTES].decode("utf-8", "replace")
+    assert row["line_bytes"] == len(line)
+    assert parsed([nginx()])[0]["raw"] is None
+
+
+def test_narrow_agrees_with_detail(records: pl.DataFrame) -> None:
+    full = parse_access(records, history_days=30).select(*NARROW)
+    assert parse_access(records, history_days=30, columns=NARROW).equals(full)
+
+
+def test_no_history_leaves_times_unchecked() -> None:
+    records = frame([nginx(msec=0), nginx(msec=4070908800)])
+    assert parse_access(records, history_days=None)["reason"].to_list() == [None, None]
+
+
+def test_server_of_the_record_wins_over_the_line() -> None:
+    lines = [nginx(hostname="web9"), nginx(hostname=None, server="web8"), nginx(hostname="")]
+    found = parsed([*lines, nginx(hostname="w\x1b9")], server=None)
+    assert [row["server_address"] for row in found] == ["web9", "web8", None, "w9"]
+    assert [row["reason"] for row in found] == [None, None, "missing_field", None]
+    assert parsed([nginx(hostname="forged")])[0]["server_address"] == "web1"
+
+
+LINE = text("GET / HTTP/1.1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "line", "hashed"),
+    [
+        pytest.param({}, LINE, b"web1\x1faccess.log\x1f0\x1f" + LINE, id="placed_in_a_file"),
+        pytest.param(
+            {"byte_offset": None},
+            LINE,
+            b"web1\x1faccess.log\x1f0/0\x1f" + LINE,
+            id="placed_in_the_topic",
+        ),
+        pytest.param(
+            {"server_address": None, "log_file": None}, LINE, b"0\x1f" + LINE, id="nulls_left_out"
+        ),
+        pytest.param(
+            {"server_address": None},
+            nginx(request_id="-", hostname="web7"),
+            b"web7\x1faccess.log\x1f0\x1f" + nginx(request_id="-", hostname="web7"),
+            id="server_of_the_line",
+        ),
+        pytest.param({}, b"\xff{ ", b"web1\x1faccess.log\x1f0\x1f\xff{ ", id="bytes_as_they_are"),
+        pytest.param({}, None, b"web1\x1faccess.log\x1f0", id="null_left_out"),
+    ],
 )
-@given(lines=st.data())
-def test_no_byte_of_a_client_rejects_his_request(spark: SparkSession, lines: st.DataObject) -> None:
-    """Whatever arrives as URI, agent, referrer or host, escaped as nginx escapes it."""
-    client = st.binary(max_size=40).map(lambda raw: raw.replace(b"\n", b""))
-    sent = lines.draw(
-        st.lists(st.tuples(client, client, client, client), min_size=100, max_size=100)
+def test_event_id_is_that_of_every_lake(
+    changes: dict[str, Any], line: bytes | None, hashed: bytes
+) -> None:
+    """The hash must never change: a replay of what a lake holds is recognised by it."""
+    types = {key: frames.RECORD[key] for key in changes}
+    records = frame([line]).with_columns(
+        pl.lit(value, types[key]).alias(key) for key, value in changes.items()
     )
-    logged = [as_json(*four) for four in sent] + [as_text(*four) for four in sent]
-    rows = parse_access(frame(spark, logged), history_days=30).collect()
-    wrong = [(logged[row.kafka_offset], row.reason) for row in rows if row.reason is not None]
-    assert not wrong
-    assert {row.http_response_status_code for row in rows} == {404}
-    assert {row.client_address for row in rows} == {"203.0.113.9"}
+    (event_id,) = parse_access(records, history_days=30)["event_id"]
+    assert event_id == hashlib.md5(hashed).hexdigest()
 
 
-def as_json(uri: bytes, agent: bytes, referrer: bytes, host: bytes) -> bytes:
-    line = nginx(status=404, request_uri="U", http_user_agent="A", http_referer="R", http_host="H")
-    for mark, value in ((b'"U"', uri), (b'"A"', agent), (b'"R"', referrer), (b'"H"', host)):
-        line = line.replace(mark, b'"' + b"".join(map(_json_byte, value)) + b'"', 1)
-    return line
+def test_event_id_tells_equal_lines_apart_and_repeats_for_the_same_place() -> None:
+    first, second = (row["event_id"] for row in parsed([LINE, LINE]))
+    assert first != second
+    assert parsed([LINE])[0]["event_id"] == first
+    unplaced = frame([LINE, LINE]).with_columns(pl.lit(None, pl.Int64).alias("byte_offset"))
+    assert parse_access(unplaced, history_days=30)["event_id"].n_unique() == 2
 
 
-def as_text(uri: bytes, agent: bytes, referrer: bytes, user: bytes) -> bytes:
-    u, a, r, n = (b"".join(map(_default_byte, part)) for part in (uri, agent, referrer, user))
-    head = b"203.0.113.9 - " + n + b" [23/Nov/2026:11:59:50 +0000]"
-    return head + b' "GET /' + u + b' HTTP/1.1" 404 5 "' + r + b'" "' + a + b'"'
-
-
-def _json_byte(byte: int) -> bytes:
-    """ngx_escape_json: quote, backslash and control characters; bytes above 0x7e pass raw."""
-    if byte in b'"\\':
-        return b"\\" + bytes([byte])
-    return b"\\u%04x" % byte if byte < 0x20 else bytes([byte])
-
-
-def _default_byte(byte: int) -> bytes:
-    r"""ngx_http_log_escape: quote, backslash and what is not printable ASCII as \xNN."""
-    plain = 0x20 <= byte < 0x7F and byte not in b'"\\'
-    return bytes([byte]) if plain else b"\\x%02X" % byte
+def test_event_time_is_in_utc() -> None:
+    (row,) = parsed([nginx(msec=None, time_local="23/Nov/2026:08:29:50 -0330")])
+    assert row["event_time"] == datetime(2026, 11, 23, 11, 59, 50, tzinfo=UTC)
+    assert row["event_time"].utcoffset().total_seconds() == 0
 
 
 @pytest.mark.parametrize(
@@ -204,14 +197,13 @@ def _default_byte(byte: int) -> bytes:
     ],
     ids=lambda value: value.split("/")[-1] if isinstance(value, str) else "",
 )
-def test_real_logs(spark: SparkSession, name: str, lines: int, refused: dict[str, int]) -> None:
+def test_real_logs(name: str, lines: int, refused: dict[str, int]) -> None:
     path = DATA / name
     if not path.exists():
         pytest.skip(f"{name} is not on this machine")
     raw = gzip.decompress(path.read_bytes()) if name.endswith(".gz") else path.read_bytes()
-    rows = parse_access(frame(spark, raw.splitlines()), history_days=None).collect()
-    assert len(rows) == lines
-    assert Counter(row.reason for row in rows if row.reason) == refused
-    assert sum(row.http_request_method is None for row in rows if not row.reason) == (
-        12 if "malformed" in name else 0
-    )
+    found = parse_access(frame(raw.splitlines()), history_days=None)
+    assert len(found) == lines
+    assert Counter(found["reason"].drop_nulls()) == refused
+    kept = accepted(found, frames.ACCESS_LOGS)
+    assert kept["http_request_method"].null_count() == (12 if "malformed" in name else 0)

@@ -1,11 +1,21 @@
 """Masks and categories of messages as nginx writes them."""
 
+import time
+
+import polars as pl
 import pytest
-from pyspark.sql import Row, SparkSession
-from pyspark.sql import functions as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streaming.contracts import names
-from streaming.logs.error_patterns import MAX_PATTERN, error_category, error_pattern, pattern_id
+from streaming.logs.error_patterns import (
+    MAX_PATTERN,
+    classified,
+    error_category,
+    error_pattern,
+    pattern_id,
+)
+from tests.streaming.logs.error_cases import HURTFUL
 
 pytestmark = pytest.mark.unit
 
@@ -176,20 +186,7 @@ HOSTILE = (
 )
 
 
-@pytest.fixture(scope="module")
-def said(spark: SparkSession) -> dict[str, Row]:
-    """What becomes of every message, by message."""
-    messages = [m for group in MESSAGES.values() for m in group]
-    texts = [*messages, *PATTERNS, HOSTILE, CUT, "", "x" * 5000, '"' * 5000, "1:" * 2500]
-    frame = spark.createDataFrame([(text,) for text in texts], "message string")
-    pattern = error_pattern(F.col("message"))
-    rows = frame.select(
-        "message",
-        pattern.alias("pattern"),
-        pattern_id(pattern).alias("id"),
-        error_category(F.col("message")).alias("category"),
-    ).collect()
-    return {row["message"]: row for row in rows}
+MASKED = 'open() "{}" failed ({n}: No such file or directory)'
 
 
 def test_every_category_has_examples() -> None:
@@ -204,27 +201,72 @@ def test_every_category_has_examples() -> None:
         for message in group
     ],
 )
-def test_category(said: dict[str, Row], category: str, message: str) -> None:
-    assert said[message]["category"] == category
+def test_category(category: str, message: str) -> None:
+    assert error_category(message) == category
 
 
 @pytest.mark.parametrize(("message", "pattern"), PATTERNS.items(), ids=PATTERNS.values())
-def test_pattern(said: dict[str, Row], message: str, pattern: str) -> None:
-    assert said[message]["pattern"] == pattern
+def test_pattern(message: str, pattern: str) -> None:
+    assert error_pattern(message) == pattern
 
 
-def test_quoted_text_decides_nothing(said: dict[str, Row]) -> None:
-    assert said[HOSTILE]["category"] == "missing_file"
-    assert said[HOSTILE]["pattern"] == 'open() "{}" failed ({n}: No such file or directory)'
+def test_quoted_text_decides_nothing() -> None:
+    assert error_category(HOSTILE) == "missing_file"
+    assert error_pattern(HOSTILE) == MASKED
 
 
-def test_a_message_that_nginx_cut_is_masked_up_to_its_end(said: dict[str, Row]) -> None:
-    assert said[CUT]["pattern"] == 'open() "{}"... ({n}: No such file)'
-    assert said[CUT]["category"] == "missing_file"
+def test_a_message_that_nginx_cut_is_masked_up_to_its_end() -> None:
+    assert error_pattern(CUT) == 'open() "{}"... ({n}: No such file)'
+    assert error_category(CUT) == "missing_file"
 
 
-def test_patterns_are_short_and_known_by_a_stable_id(said: dict[str, Row]) -> None:
-    assert max(len(row["pattern"]) for row in said.values()) <= MAX_PATTERN
+@pytest.mark.parametrize("message", ["", "x" * 5000, '"' * 5000, "1:" * 2500, *PATTERNS, CUT])
+def test_patterns_are_short(message: str) -> None:
+    assert len(error_pattern(message)) <= MAX_PATTERN
+
+
+def test_patterns_are_known_by_a_stable_id() -> None:
     same = [f"client {a} closed keepalive connection" for a in ("10.0.0.1", "2001:db8::7")]
-    assert len({said[message]["id"] for message in same}) == 1
-    assert said["exiting"]["id"] == "17b54006716c"
+    assert len({pattern_id(error_pattern(message)) for message in same}) == 1
+    assert pattern_id(error_pattern("exiting")) == "17b54006716c"
+
+
+def test_a_batch_is_classified_message_by_message() -> None:
+    messages = [*MESSAGES["tls"], None, *PATTERNS, *PATTERNS, HOSTILE]
+    known = [
+        (error_pattern(m), pattern_id(error_pattern(m)), error_category(m)) if m else None
+        for m in messages
+    ]
+    assert classified(pl.Series(messages)).rows() == [k or (None, None, "other") for k in known]
+
+
+@pytest.mark.parametrize("messages", [[], [None]], ids=["empty", "only null"])
+def test_a_batch_without_messages(messages: list[None]) -> None:
+    found = classified(pl.Series(messages, dtype=pl.String))
+    assert found.rows() == [(None, None, "other")] * len(messages)
+    assert set(found.schema.dtypes()) == {pl.String()}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=200), st.sampled_from([*PATTERNS, CUT, HOSTILE]))
+def test_no_quoted_text_changes_what_a_message_is_about(text: str, message: str) -> None:
+    quoted = f'open() "/srv/{text}" failed (2: No such file or directory)'
+    assert (error_pattern(quoted), error_category(quoted)) == (MASKED, "missing_file")
+    assert error_category(message + text) in names.CATEGORIES
+    assert len(error_pattern(text + message)) <= MAX_PATTERN
+
+
+@pytest.mark.parametrize("quote", ["", '"'], ids=["as it is", "behind a quote"])
+@pytest.mark.parametrize("piece", HURTFUL)
+def test_no_text_takes_more_than_linear_time(piece: str, quote: str) -> None:
+    def seconds(size: int, count: int) -> float:
+        message = (quote + piece * size)[:size]
+        started = time.process_time()
+        for _ in range(count):
+            error_pattern(message), error_category(message)
+        return time.process_time() - started
+
+    seconds(400, 1)
+    # As many characters in texts of a tenth: more than linear would take up to ten times as long.
+    assert seconds(4000, 10) < 0.01 + 3 * seconds(400, 100)
+    assert seconds(1_000_000, 1) < 0.1

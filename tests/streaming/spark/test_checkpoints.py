@@ -9,8 +9,6 @@ from pyspark.sql import SparkSession
 
 from streaming.spark.checkpoints import forget_older
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.mark.parametrize(
     ("ages", "stays"),

@@ -9,8 +9,6 @@ from streaming.contracts import names
 from streaming.contracts.settings import Settings
 from streaming.spark import delta_tables, schemas
 
-pytestmark = pytest.mark.unit
-
 
 @pytest.mark.parametrize("name", [names.ACCESS_LOGS, names.RECONCILIATIONS])
 @pytest.mark.parametrize(

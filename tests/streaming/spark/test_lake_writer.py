@@ -11,11 +11,9 @@ from pyspark.sql import SparkSession
 
 from streaming.contracts import names
 from streaming.contracts.settings import Settings
-from streaming.logs.access import parse_access
 from streaming.spark import delta_tables, schemas
 from streaming.spark.lake_writer import LakeWriter
-
-pytestmark = pytest.mark.unit
+from streaming.spark.parsing import access_rows
 
 NOW = datetime(2026, 11, 23, 10, 0, tzinfo=UTC)
 Record = tuple[bytes, str, int, int, datetime, str, str, int]
@@ -58,7 +56,10 @@ class Topic:
     def drain(self) -> LakeWriter:
         """Run the query until the topic is empty, as a new process would."""
         writer = LakeWriter(
-            self.spark, self.settings, names.ACCESS_LOGS, partial(parse_access, history_days=30)
+            self.spark,
+            self.settings,
+            names.ACCESS_LOGS,
+            partial(access_rows, settings=self.settings),
         )
         query = (
             self.spark.readStream.schema(schemas.RECORD)

@@ -5,9 +5,7 @@ from datetime import UTC, datetime
 import pytest
 from pyspark.sql import SparkSession
 
-from streaming.spark import live_metrics
-
-pytestmark = pytest.mark.unit
+from streaming.spark import live_metrics, window_filters
 
 ACCESS = (
     "event_time timestamp, server_address string, client_address string,"
@@ -104,7 +102,7 @@ def test_recent_windows_leave_out_what_came_hours_late(spark: SparkSession) -> N
         "event_time timestamp, ingested_at timestamp",
     )
     first = int(at(0).timestamp())
-    assert live_metrics.recent_windows(logs) == [first, first + 10]
+    assert window_filters.recent_windows(logs) == [first, first + 10]
 
 
 def test_in_windows_keeps_only_their_rows(spark: SparkSession) -> None:
@@ -112,6 +110,6 @@ def test_in_windows_keeps_only_their_rows(spark: SparkSession) -> None:
         [(at(s),) for s in (5, 15, 25)], "event_time timestamp"
     ).selectExpr("event_time", "to_date(event_time) event_date")
     first = int(at(0).timestamp())
-    kept = live_metrics.in_windows(logs, [first, first + 20]).orderBy("event_time").collect()
+    kept = window_filters.in_windows(logs, [first, first + 20]).orderBy("event_time").collect()
     assert [row["event_time"].second for row in kept] == [5, 25]
-    assert live_metrics.in_windows(logs, []).isEmpty()
+    assert window_filters.in_windows(logs, []).isEmpty()

@@ -3,12 +3,10 @@
 import pytest
 from pyspark.sql import SparkSession
 
-from streaming.logs.access import parse_access
+from streaming.contracts.settings import Settings
 from streaming.spark import schemas
-from streaming.spark.batch_summary import summary
-from streaming.spark.replay_detection import Positions, Run
-
-pytestmark = pytest.mark.unit
+from streaming.spark.parsing import access_rows
+from streaming.spark.replay_detection import Positions, Run, summary
 
 FILE = ("web1", "/logs/access.log")
 
@@ -93,13 +91,8 @@ def test_runs_summarises_a_batch_by_file(spark: SparkSession) -> None:
     def record(line: bytes, offset: int | None, kafka_offset: int) -> tuple[object, ...]:
         return (line, "web-logs", 0, kafka_offset, None, *FILE, offset)
 
-    frame = parse_access(
-        spark.createDataFrame(
-            [record(b"abc", 0, 7), record(b"\xc3\xa9", 4, 8), record(b"no offset", None, 9)],
-            schemas.RECORD,
-        ),
-        history_days=None,
-    )
+    records = [record(b"abc", 0, 7), record(b"\xc3\xa9", 4, 8), record(b"no offset", None, 9)]
+    frame = access_rows(spark.createDataFrame(records, schemas.RECORD), Settings())
     assert summary(frame).runs == [Run(FILE, start=0, end=7, last_end=7, size=7)]
     assert not summary(frame).runs[0].repeats
     assert (summary(frame).lines, summary(frame).rejected) == (3, 3)
