@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
+from batch.files.log_files import ERROR_LINE
 from stack.kafka import RECORD_BYTES
 from streaming.contracts import names
 from streaming.contracts.exceptions import StackError
@@ -19,7 +20,6 @@ from streaming.contracts.settings import Settings
 
 _GZIP: Final = b"\x1f\x8b"
 _COMBINED: Final = re.compile(rb'\S+ \S+ .*\[[^\]]+\] "')
-_ERROR: Final = re.compile(rb"\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[[a-z]+\] ")
 
 
 @dataclass
@@ -105,7 +105,7 @@ def read_lines(
 def looks_known(line: bytes, *, errors: bool) -> bool:
     """Whether a line has the outward form of an nginx log line; the stream evaluates exactly."""
     if errors:
-        return _ERROR.match(line) is not None
+        return ERROR_LINE.match(line) is not None
     if not line.startswith(b"{"):
         return _COMBINED.match(line) is not None
     try:

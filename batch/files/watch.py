@@ -10,10 +10,7 @@ from streaming.contracts import names
 from streaming.detection.engine import WARM_UP
 from streaming.detection.incidents import Incident
 from streaming.detection.model import Evaluation
-from streaming.detection.state import Change, Evaluate, Memory
-
-SETTLE_SECONDS: Final = 30
-"""A window without a line is evaluated this long after its end: lines take some seconds."""
+from streaming.detection.state import SETTLE_SECONDS, Change, Evaluate, Memory
 
 STEP: Final = names.WINDOW_SECONDS
 

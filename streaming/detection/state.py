@@ -13,6 +13,9 @@ KEEP: Final = 2 * WARM_UP
 """Seconds of profiles in memory: the window of a late line is evaluated anew, which takes the half
 hour before it."""
 
+SETTLE_SECONDS: Final = 30
+"""A window without a line is evaluated this long after its end: lines take some seconds."""
+
 
 class Timed(Protocol):
     """A profile of either kind."""

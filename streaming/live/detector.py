@@ -20,16 +20,13 @@ from streaming.detection.limits import Limits, rules_of
 from streaming.detection.model import ErrorProfile, Evaluation, TrafficProfile
 from streaming.detection.rows import error_profiles_of, traffic_profiles_of
 from streaming.detection.rules.errors import evaluate_errors
-from streaming.detection.state import KEEP, Change, Memory
+from streaming.detection.state import KEEP, SETTLE_SECONDS, Change, Memory
 from streaming.live.influx_sink import InfluxSink
 from streaming.live.lake_query import is_behind
 from streaming.spark import delta_tables, incident_store, window_filters
 from streaming.spark.evidence_lines import with_samples
 from streaming.spark.limits_store import StoredLimits
 from streaming.spark.profile_store import ERRORS, TRAFFIC, ProfileStore, Source, Unsaved
-
-SETTLE_SECONDS: Final = 30
-"""A window without a line is evaluated this long after its end: lines take some seconds."""
 
 SAVE_SECONDS: Final = 60
 """How often profiles are written: a window changes with every batch until it is over, and a write
